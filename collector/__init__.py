@@ -1,0 +1,1 @@
+"""NetScope: HTTP exchanges of unmodified processes, read from the kernel."""

@@ -1,0 +1,1 @@
+"""From observed bytes to HTTP exchanges: connections, attempts, services, routes."""

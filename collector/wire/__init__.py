@@ -1,0 +1,1 @@
+"""Sans-I/O parsers of what goes over the wire."""
