@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The one body behind every rung: `length` bytes of `sk` were moved in `direction` by the current task.
+ */
+#pragma once
+
+/* Responses counted in the kernel: a turn of one direction that begins with an HTTP status line, interim ones (1xx
+ * but 101) not counted. Exact whatever the ring loses, where exchanges follow one another (no pipelining). */
+INLINE void count_exchange(struct connection *c, struct cpu_state *cpu, u8 *payload, u32 captured, u8 direction)
+{
+	u32 i;
+
+	if (c->turn != direction + 1) {
+		c->turn = direction + 1;
+		c->start_length = 0;
+	}
+	if (c->start_length >= 12 || !captured)
+		return;
+	if (!c->start_length && captured >= 12) {
+		__builtin_memcpy(c->start, payload, 12);
+		c->start_length = 12;
+	} else {
+		for (i = 0; i < 12 && i < captured && c->start_length < 12; i++)
+			c->start[c->start_length++ & 15] = payload[i];
+		if (c->start_length < 12)
+			return;
+	}
+	if (c->start[0] != 'H' || c->start[1] != 'T' || c->start[2] != 'T' || c->start[3] != 'P' || c->start[4] != '/')
+		return;
+	if (c->start[9] == '1' && !(c->start[10] == '0' && c->start[11] == '1')) {
+		c->start_length = 0; /* interim: the final one follows in this turn */
+		return;
+	}
+	c->exchanges++;
+	cpu->exchanges++;
+}
+
+INLINE u64 take_ready(struct connection *c, struct tcp_sock *tp)
+{
+	u64 ready = c->ready_ns;
+
+	if (tp && LOAD(tp->rcv_nxt) == LOAD(tp->copied_seq))
+		c->ready_ns = 0; /* all read: the next arrival is the first unread byte */
+	else if (c->ready_ns != c->ready_last_ns)
+		c->ready_ns = READY_UNKNOWN; /* several arrivals, some read: which one comes next is not known */
+	return ready == READY_UNKNOWN ? 0 : ready;
+}
+
+INLINE int is_muted(u64 cookie, u8 direction, u64 end, int *silent)
+{
+	u32 slot = cookie & (HINT_SLOTS - 1);
+	struct hint *hint = map_lookup(MAP(MAP_HINTS), &slot);
+	u64 until;
+
+	if (!hint || hint->connection != cookie)
+		return 0;
+	until = hint->until[direction & 1];
+	*silent = end < until;
+	return end <= until;
+}
+
+INLINE void tell_moved(struct cpu_state *cpu, u32 lane, struct scratch *scratch, u32 captured)
+{
+	u64 size = captured;
+
+	asm volatile("" : "+r"(size));
+	if (size > CAPTURE_LIMIT)
+		size = CAPTURE_LIMIT;
+	fill_head(&scratch->moved.head, cpu, lane, RECORD_MOVED, sizeof(struct moved) + size, monotonic_ns());
+	scratch->moved.captured = size;
+	if (ring_output(MAP(MAP_EVENTS), scratch, sizeof(struct moved) + size, RING_NO_WAKEUP))
+		count_loss(LOSS_RING_FULL_MOVED);
+}
+
+/* First sight of a connection by its bytes. Returns NULL where it is not to be watched. */
+INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
+				struct connection *c, struct call *call)
+{
+	if (!passes_filters(sk, tp))
+		return NULL;
+	if (!c) {
+		c = make_connection(cookie);
+		if (!c)
+			return NULL;
+		c->flags |= CONNECTION_JOINED;
+	}
+	if (!(c->flags & CONNECTION_BASED) && tp) {
+		base_streams(c, tp);
+		c->sequence[call->direction & 1] -= call->length; /* this call counts from its first byte */
+	}
+	fill_ends(&c->ends, sk, tp);
+	if (!c->task.pid)
+		fill_task(&c->task);
+	start_watching(c, cpu);
+	if (!(c->flags & CONNECTION_JOINED)) {
+		struct transition opened = { .kind = CHANGE_OPENED, .old_state = TCP_SYN_SENT, .new_state = TCP_ESTABLISHED };
+
+		tell_change(cpu, lane, cookie, c, &opened);
+	}
+	return c;
+}
+
+INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
+			 struct connection *c, struct call *call)
+{
+	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
+	u8 direction = call->direction & 1;
+	u64 end, ready = 0;
+	u32 captured = 0;
+	int silent = 0, muted;
+
+	end = tp ? stream_position(c, tp, direction) : (c->end[direction] += call->length);
+	c->bytes[direction] += call->length;
+	c->calls[direction]++;
+	cpu->bytes[direction] += call->length;
+	cpu->calls[direction]++;
+	if (tp)
+		load_tcp_facts(c, tp);
+	if (direction == RECEIVED)
+		ready = take_ready(c, tp);
+	muted = is_muted(cookie, direction, end, &silent);
+	if (!scratch) {
+		count_loss(LOSS_NO_SCRATCH);
+		return;
+	}
+	scratch->moved.flags = c->flags & CONNECTION_JOINED ? MOVED_JOINED : 0;
+	if (muted)
+		scratch->moved.flags |= MOVED_MUTED;
+	else if (!call->readable)
+		scratch->moved.flags |= MOVED_UNREADABLE;
+	else if (direction == RECEIVED && (call->flags & MSG_TRUNC_FLAG))
+		scratch->moved.flags |= MOVED_DISCARDED;
+	else
+		captured = copy_payload(scratch, c, call, call->length < CAPTURE_LIMIT ? call->length : CAPTURE_LIMIT);
+	count_exchange(c, cpu, scratch->payload, captured, direction);
+	if (silent)
+		return;
+	scratch->moved.connection = cookie;
+	scratch->moved.offset = end - call->length;
+	scratch->moved.ready_ns = ready;
+	scratch->moved.length = call->length;
+	scratch->moved.srtt_us = c->srtt_us;
+	scratch->moved.min_rtt_us = c->min_rtt_us;
+	scratch->moved.retransmits = c->retransmits;
+	scratch->moved.syscall = call->number;
+	scratch->moved.direction = direction;
+	fill_task(&scratch->moved.task);
+	scratch->moved.ends = c->ends;
+	tell_moved(cpu, lane, scratch, captured);
+}
+
+INLINE int on_call(struct sock *sk, struct call *call)
+{
+	struct cpu_state *cpu;
+	struct connection *c;
+	struct tcp_sock *tp;
+	u64 cookie;
+	u32 lane;
+
+	cookie = cookie_of(sk);
+	if (!cookie) {
+		count_loss(LOSS_NO_COOKIE);
+		return 0;
+	}
+	c = find_connection(cookie);
+	tp = tcp_sock_of(sk);
+	cpu = enter_lane(&lane);
+	if (!cpu)
+		return 0;
+	if (!c || !(c->flags & CONNECTION_WATCHED))
+		c = admit(cpu, lane, sk, tp, cookie, c, call);
+	if (c)
+		record_bytes(cpu, lane, sk, tp, cookie, c, call);
+	leave_lane(cpu);
+	return 0;
+}
+
+INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
+{
+	struct call call = { .direction = direction, .length = length };
+
+	if (length <= 0 || !is_tcp(sk))
+		return 0;
+	read_call(&call, regs);
+	if (moves_no_stream(&call))
+		return 0;
+	return on_call(sk, &call);
+}

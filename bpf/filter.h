@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * Which connections are watched, decided in the kernel: by process, command name, cgroup (v2, with its descendants) and port.
+ */
+#pragma once
+
+INLINE int matches_process(struct task_struct *leader, u32 pid)
+{
+	return map_lookup(MAP(MAP_PROCESSES), &pid) != NULL;
+}
+
+INLINE int matches_comm(struct task_struct *leader)
+{
+	char comm[COMM_SIZE] = {};
+
+	read_kernel(comm, COMM_SIZE, leader->comm);
+	if (map_lookup(MAP(MAP_COMMS), comm))
+		return 1;
+	current_comm(comm, COMM_SIZE);
+	return map_lookup(MAP(MAP_COMMS), comm) != NULL;
+}
+
+INLINE int matches_cgroup(void)
+{
+#pragma unroll
+	for (int level = 0; level < 12; level++) {
+		u64 id = current_ancestor_cgroup_id(level);
+
+		if (!id)
+			return 0;
+		if (map_lookup(MAP(MAP_CGROUPS), &id))
+			return 1;
+	}
+	return 0;
+}
+
+INLINE int matches_port(struct sock *sk, struct tcp_sock *tp)
+{
+	u32 local = LOAD(sk->__sk_common.skc_num);
+	u32 peer = swap16(LOAD(sk->__sk_common.skc_dport));
+
+	if (!local && tp)
+		local = swap16(LOAD(tp->inet_conn.icsk_inet.inet_sport));
+	return map_lookup(MAP(MAP_PORTS), &local) || map_lookup(MAP(MAP_PORTS), &peer);
+}
+
+INLINE struct settings *settings_of(void)
+{
+	u32 zero = 0;
+
+	return map_lookup(MAP(MAP_SETTINGS), &zero);
+}
+
+INLINE int is_observer(struct settings *settings)
+{
+	u32 pid = current_pid_tgid() >> 32;
+
+#pragma unroll
+	for (int i = 0; i < EXCLUDED_PIDS; i++)
+		if (settings->excluded[i] == pid)
+			return 1;
+	return 0;
+}
+
+/* In the context of the process that uses the socket. */
+INLINE int passes_filters(struct sock *sk, struct tcp_sock *tp)
+{
+	struct settings *settings = settings_of();
+	struct task_struct *task, *leader;
+
+	if (!settings) {
+		count_loss(LOSS_NO_SETTINGS);
+		return 0;
+	}
+	if (is_observer(settings))
+		return 0;
+	if (!settings->filters)
+		return 1;
+	task = (struct task_struct *)current_task_btf();
+	leader = LOAD(task->group_leader);
+	if ((settings->filters & FILTER_PROCESS) && !matches_process(leader, current_pid_tgid() >> 32))
+		return 0;
+	if ((settings->filters & FILTER_PORT) && !matches_port(sk, tp))
+		return 0;
+	if ((settings->filters & FILTER_COMM) && !matches_comm(leader))
+		return 0;
+	if ((settings->filters & FILTER_CGROUP) && !matches_cgroup())
+		return 0;
+	return 1;
+}
+
+/* In softirq, where the process is not known: only ports can decide. */
+INLINE int passes_without_process(struct sock *sk, struct tcp_sock *tp)
+{
+	struct settings *settings = settings_of();
+
+	if (!settings || (settings->filters & ~FILTER_PORT))
+		return 0;
+	return !(settings->filters & FILTER_PORT) || matches_port(sk, tp);
+}

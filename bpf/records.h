@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * Connections: found, made, and told of. A record that finds no room in the ring is counted and leaves a hole in its
+ * CPU's sequence; the totals stay in the map.
+ */
+#pragma once
+
+INLINE u64 stream_position(struct connection *c, struct tcp_sock *tp, u8 direction)
+{
+	u32 sequence = direction == SENT ? LOAD(tp->write_seq) : LOAD(tp->copied_seq);
+
+	c->end[direction & 1] += (u32)(sequence - c->sequence[direction & 1]);
+	c->sequence[direction & 1] = sequence;
+	return c->end[direction & 1];
+}
+
+/* Stream offsets count from here. */
+INLINE void base_streams(struct connection *c, struct tcp_sock *tp)
+{
+	c->sequence[SENT] = LOAD(tp->write_seq);
+	c->sequence[RECEIVED] = LOAD(tp->copied_seq);
+	c->flags |= CONNECTION_BASED;
+}
+
+INLINE struct connection *find_connection(u64 cookie)
+{
+	return map_lookup(MAP(MAP_CONNECTIONS), &cookie);
+}
+
+INLINE struct connection *make_connection(u64 cookie)
+{
+	struct connection *blank, *made;
+	u32 zero = 0;
+
+	blank = map_lookup(MAP(MAP_BLANK), &zero);
+	if (blank)
+		map_update(MAP(MAP_CONNECTIONS), &cookie, blank, MAP_NOEXIST); /* another CPU may have been first */
+	made = find_connection(cookie);
+	if (!made)
+		count_loss(LOSS_CONNECTION_TABLE_FULL);
+	return made;
+}
+
+INLINE void start_watching(struct connection *c, struct cpu_state *cpu)
+{
+	c->flags |= CONNECTION_WATCHED;
+	cpu->connections++;
+}
+
+INLINE u8 change_flags(struct connection *c)
+{
+	u8 flags = 0;
+
+	if (c->flags & CONNECTION_JOINED)
+		flags |= CHANGED_JOINED;
+	if (c->flags & CONNECTION_RESET)
+		flags |= CHANGED_RESET_RECEIVED;
+	if (c->flags & CONNECTION_CONNECTOR)
+		flags |= CHANGED_CONNECTOR;
+	return flags;
+}
+
+struct transition {
+	u8 kind;
+	u8 old_state;
+	u8 new_state;
+	u8 shutdown;
+	u8 flags;
+};
+
+/* Returns 0 where the record is in the ring. */
+INLINE long tell_change(struct cpu_state *cpu, u32 lane, u64 cookie, struct connection *c, struct transition *step)
+{
+	struct changed *record = ring_reserve(MAP(MAP_EVENTS), sizeof(struct changed), 0);
+
+	if (!record) {
+		cpu->sequence[lane & (CPU_LANES - 1)]++; /* the hole that proves the loss */
+		count_loss(LOSS_RING_FULL_CHANGED);
+		return -1;
+	}
+	fill_head(&record->head, cpu, lane, RECORD_CHANGED, sizeof(struct changed), monotonic_ns());
+	record->connection = cookie;
+	record->connect_ns = c->connect_ns;
+	record->established_ns = c->established_ns;
+	record->sent_bytes = c->end[SENT];
+	record->received_bytes = c->end[RECEIVED];
+	record->peer_end = c->peer_end;
+	record->sent_calls = c->calls[SENT];
+	record->received_calls = c->calls[RECEIVED];
+	record->segments_out = c->segments[0];
+	record->segments_in = c->segments[1];
+	record->exchanges = c->exchanges;
+	record->retransmits = c->retransmits;
+	record->srtt_us = c->srtt_us;
+	record->min_rtt_us = c->min_rtt_us;
+	record->error = c->error;
+	record->kind = step->kind;
+	record->old_state = step->old_state;
+	record->new_state = step->new_state;
+	record->shutdown = step->shutdown;
+	record->flags = step->flags | change_flags(c);
+	__builtin_memset(record->reserved, 0, sizeof(record->reserved));
+	record->task = c->task;
+	record->ends = c->ends;
+	ring_submit(record, RING_NO_WAKEUP);
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * Rung 3: kprobes at the entry of tcp_sendmsg and tcp_recvmsg keep the socket for the kretprobe at the return.
+ */
+#pragma once
+
+#if defined(TARGET_X86_64)
+#define KPROBE_ARG1(regs) ((regs)->di)
+#define KPROBE_RESULT(regs) ((regs)->ax)
+#else
+#define KPROBE_ARG1(regs) ((regs)->regs[0])
+#define KPROBE_RESULT(regs) ((regs)->regs[0])
+#endif
+
+INLINE int keep_socket(struct pt_regs *regs, u8 direction)
+{
+	u64 key = current_pid_tgid() << 1 | direction;
+	u64 sk = KPROBE_ARG1(regs);
+
+	if (map_update(MAP(MAP_CALLS), &key, &sk, MAP_ANY))
+		count_loss(LOSS_CALL_TABLE_FULL);
+	return 0;
+}
+
+INLINE int on_return(struct pt_regs *regs, u8 direction)
+{
+	u64 key = current_pid_tgid() << 1 | direction;
+	u64 *sk = map_lookup(MAP(MAP_CALLS), &key);
+	struct sock *socket;
+
+	if (!sk)
+		return 0;
+	socket = (struct sock *)*sk;
+	map_delete(MAP(MAP_CALLS), &key);
+	return on_bytes(socket, (struct pt_regs *)task_pt_regs(current_task_btf()), (int)KPROBE_RESULT(regs), direction);
+}
+
+PROGRAM(enter_tcp_sendmsg)(struct pt_regs *ctx)
+{
+	return keep_socket(ctx, SENT);
+}
+
+PROGRAM(enter_tcp_recvmsg)(struct pt_regs *ctx)
+{
+	return keep_socket(ctx, RECEIVED);
+}
+
+PROGRAM(return_tcp_sendmsg)(struct pt_regs *ctx)
+{
+	return on_return(ctx, SENT);
+}
+
+PROGRAM(return_tcp_recvmsg)(struct pt_regs *ctx)
+{
+	return on_return(ctx, RECEIVED);
+}

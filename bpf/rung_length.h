@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * Rung 1, Linux >= 6.3: the tracepoints sock_send_length and sock_recv_length fire in the task that moved the bytes,
+ * with the real return value, after the copy.
+ */
+#pragma once
+
+PROGRAM(sock_send_length)(u64 *ctx)
+{
+	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1], SENT);
+}
+
+PROGRAM(sock_recv_length)(u64 *ctx)
+{
+	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1], RECEIVED);
+}

@@ -1,0 +1,75 @@
+"""The mirror of bpf/abi.h and bpf/maps.h: layouts, map numbers, reasons. tests/kernel/test_abi.py holds the two together."""
+
+import struct
+from typing import Final
+
+RECORD_MOVED: Final = 1
+RECORD_CHANGED: Final = 2
+
+CPU_LANES: Final = 4
+CAPTURE_LIMIT: Final = 12288
+HINT_SLOTS: Final = 16384
+EXCLUDED_PIDS: Final = 4
+COMM_SIZE: Final = 16
+
+# A ring record: the ring's own header (length with busy and discard bits, page offset), then struct record_head up to
+# its time stamp, then the record from there on in the field order of collector.domain.observed.
+RING_HEADER_SIZE: Final = 8
+HEAD: Final = struct.Struct("<BBHIQ")  # kind, lane, cpu, size, sequence
+TASK: Final = "QQIIII16s"
+ENDPOINTS: Final = "16s16sHHH2x"
+MOVED: Final = struct.Struct(f"<QQQQIIIIIHBB{TASK}{ENDPOINTS}")
+CHANGED: Final = struct.Struct(f"<QQQQQQQIIIIIIIIIBBBBB7x{TASK}{ENDPOINTS}")
+MOVED_SIZE: Final = HEAD.size + MOVED.size
+CHANGED_SIZE: Final = HEAD.size + CHANGED.size
+
+LOSS_REASONS: Final = 32
+LOSS_NAMES: Final = (
+    "ring_full_moved",
+    "ring_full_changed",
+    "connection_table_full",
+    "no_scratch",
+    "nested_too_deep",
+    "no_cpu_state",
+    "no_task_registers",
+    "user_buffer_fault",
+    "user_iovec_fault",
+    "user_header_fault",
+    "iovec_too_long",
+    "ambiguous_message",
+    "no_cookie",
+    "no_tcp_sock",
+    "no_settings",
+    "process_table_full",
+    "connection_delete",
+    "call_table_full",
+)
+
+CPU_STATE: Final = struct.Struct(f"<II{CPU_LANES}Q2Q2QQQ{LOSS_REASONS}Q21Q")
+CONNECTION: Final = struct.Struct("<QQQQ2Q2QQ2I2I2IIIIIII16sBB6xQII" + TASK + ENDPOINTS)
+CONNECTION_GONE: Final = 0x10
+CONNECTION_WATCHED: Final = 0x01
+SETTINGS: Final = struct.Struct(f"<I{EXCLUDED_PIDS}II")
+HINT: Final = struct.Struct("<QQQ")
+SCRATCH_SIZE: Final = MOVED_SIZE + 16384 + CAPTURE_LIMIT
+
+FILTER_PROCESS: Final = 0x01
+FILTER_COMM: Final = 0x02
+FILTER_CGROUP: Final = 0x04
+FILTER_PORT: Final = 0x08
+
+PROCESS_WATCHED: Final = 1
+PROCESS_AND_CHILDREN: Final = 2
+
+MAP_EVENTS: Final = 1
+MAP_CONNECTIONS: Final = 2
+MAP_CPUS: Final = 3
+MAP_SCRATCH: Final = 4
+MAP_SETTINGS: Final = 5
+MAP_PROCESSES: Final = 6
+MAP_COMMS: Final = 7
+MAP_CGROUPS: Final = 8
+MAP_PORTS: Final = 9
+MAP_HINTS: Final = 10
+MAP_BLANK: Final = 11
+MAP_CALLS: Final = 12

@@ -1,0 +1,167 @@
+"""bpf(2) through ctypes: maps, programs, attachments. Only what the loader and the broker need.
+
+Kernel uapi: include/uapi/linux/bpf.h, union bpf_attr; offsets are frozen.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from typing import Final
+
+from collector.kernel.errors import KernelRefused
+
+_MAP_CREATE: Final = 0
+_MAP_LOOKUP: Final = 1
+_MAP_UPDATE: Final = 2
+_MAP_DELETE: Final = 3
+_MAP_NEXT_KEY: Final = 4
+_PROG_LOAD: Final = 5
+_RAW_TRACEPOINT_OPEN: Final = 17
+
+MAP_TYPE_HASH: Final = 1
+MAP_TYPE_ARRAY: Final = 2
+MAP_TYPE_PERCPU_ARRAY: Final = 6
+MAP_TYPE_RINGBUF: Final = 27
+F_NO_PREALLOC: Final = 1
+F_MMAPABLE: Final = 0x400
+
+PROG_TYPE_KPROBE: Final = 2
+PROG_TYPE_TRACING: Final = 26
+ATTACH_TRACE_RAW_TP: Final = 23
+ATTACH_TRACE_FEXIT: Final = 25
+
+_LOG_SIZE: Final = 1 << 20
+_ATTACH_BTF_ID_OFFSET: Final = 108
+_ATTR_SIZE: Final = 152
+_NUMBERS: Final = {"x86_64": 321, "aarch64": 280}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attributes: bytearray) -> int:
+    buffer = (ctypes.c_char * len(attributes)).from_buffer(attributes)
+    result = int(_libc.syscall(_NUMBERS[platform.machine()], command, ctypes.byref(buffer), len(attributes)))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def create_map(kind: int, *, key_size: int, value_size: int, entries: int, flags: int = 0, name: str = "") -> int:
+    """Return the descriptor of a new map; raise KernelRefused with the kernel's reason."""
+    attributes = bytearray(_ATTR_SIZE)
+    struct.pack_into("<IIIIIII16s", attributes, 0, kind, key_size, value_size, entries, flags, 0, 0, name.encode()[:15])
+    try:
+        return _bpf(_MAP_CREATE, attributes)
+    except OSError as refusal:
+        raise KernelRefused(f"map {name}: {refusal.strerror}") from refusal
+
+
+def load_program(  # noqa: PLR0913  # the attributes of one system call
+    instructions: bytes, *, kind: int, name: str, attach_type: int = 0, btf_id: int = 0, kernel_version: int = 0
+) -> int:
+    """Return the descriptor of a verified program; raise KernelRefused with the verifier's last lines."""
+    try:
+        return _load(instructions, kind, name, attach_type, btf_id, kernel_version, None)
+    except OSError as refusal:
+        log = ctypes.create_string_buffer(_LOG_SIZE)
+        try:
+            return _load(instructions, kind, name, attach_type, btf_id, kernel_version, log)
+        except OSError:
+            lines = log.value.decode(errors="replace").strip().splitlines()
+            raise KernelRefused(f"program {name}: {refusal.strerror}", verifier=tuple(lines[-12:])) from refusal
+
+
+def _load(  # noqa: PLR0913  # the attributes of one system call
+    instructions: bytes,
+    kind: int,
+    name: str,
+    attach_type: int,
+    btf_id: int,
+    kernel_version: int,
+    log: "ctypes.Array[ctypes.c_char] | None",
+) -> int:
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    licence = ctypes.create_string_buffer(b"GPL")
+    attributes = bytearray(_ATTR_SIZE)
+    log_fields = (1, _LOG_SIZE, ctypes.addressof(log)) if log is not None else (0, 0, 0)
+    struct.pack_into(
+        "<IIQQIIQII16sII",
+        attributes,
+        0,
+        kind,
+        len(instructions) // 8,
+        ctypes.addressof(code),
+        ctypes.addressof(licence),
+        *log_fields,
+        kernel_version,
+        0,
+        name.encode()[:15],
+        0,
+        attach_type,
+    )
+    struct.pack_into("<I", attributes, _ATTACH_BTF_ID_OFFSET, btf_id)
+    return _bpf(_PROG_LOAD, attributes)
+
+
+def attach_tracing(program: int) -> int:
+    """Attach a BTF tracepoint or trampoline program; return the descriptor that holds the attachment."""
+    attributes = bytearray(16)
+    struct.pack_into("<QI", attributes, 0, 0, program)
+    try:
+        return _bpf(_RAW_TRACEPOINT_OPEN, attributes)
+    except OSError as refusal:
+        raise KernelRefused(f"attach: {refusal.strerror}") from refusal
+
+
+def _on_element(command: int, descriptor: int, key: bytes, value: "ctypes.Array[ctypes.c_char] | None") -> bool:
+    """Run one element command; tell whether the key was there."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    attributes = bytearray(32)
+    address = ctypes.addressof(value) if value is not None else 0
+    struct.pack_into("<I4xQQQ", attributes, 0, descriptor, ctypes.addressof(key_buffer), address, 0)
+    try:
+        _bpf(command, attributes)
+    except OSError as refusal:
+        if refusal.errno == errno.ENOENT:
+            return False
+        raise
+    return True
+
+
+def lookup(descriptor: int, key: bytes, value_size: int) -> bytes | None:
+    """Return the value under `key`, or None."""
+    value = ctypes.create_string_buffer(value_size)
+    return value.raw if _on_element(_MAP_LOOKUP, descriptor, key, value) else None
+
+
+def update(descriptor: int, key: bytes, value: bytes) -> None:
+    """Set the value under `key`."""
+    _on_element(_MAP_UPDATE, descriptor, key, ctypes.create_string_buffer(value, len(value)))
+
+
+def delete(descriptor: int, key: bytes) -> bool:
+    """Remove `key`; tell whether it was there."""
+    return _on_element(_MAP_DELETE, descriptor, key, None)
+
+
+def keys(descriptor: int, key_size: int) -> list[bytes]:
+    """Return every key of a hash, as it is while the map goes on changing (a key may be missed or met twice)."""
+    found: dict[bytes, None] = {}
+    following = ctypes.create_string_buffer(key_size)
+    attributes = bytearray(32)
+    struct.pack_into("<I4xQQQ", attributes, 0, descriptor, 0, ctypes.addressof(following), 0)
+    while True:
+        try:
+            _bpf(_MAP_NEXT_KEY, attributes)
+        except OSError as refusal:
+            if refusal.errno == errno.ENOENT:
+                return list(found)
+            raise
+        if following.raw in found:
+            return list(found)
+        found[following.raw] = None
+        current = ctypes.create_string_buffer(following.raw, key_size)
+        struct.pack_into("<I4xQQQ", attributes, 0, descriptor, ctypes.addressof(current), ctypes.addressof(following), 0)

@@ -1,0 +1,72 @@
+"""BTF, the kernel's own description of its types: which tracepoints and functions it has, with their IDs.
+
+Format: Documentation/bpf/btf.rst of Linux 6.12. Only type names, kinds and prototypes are read.
+"""
+
+import struct
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from collector.kernel.errors import KernelRefused
+
+VMLINUX: Final = Path("/sys/kernel/btf/vmlinux")
+
+_MAGIC: Final = 0xEB9F
+_KIND_TYPEDEF: Final = 8
+_KIND_FUNC: Final = 12
+_KIND_FUNC_PROTO: Final = 13
+# Bytes that follow the common 12 of a type, per kind: (fixed, per member).
+_EXTRA: Final = {
+    0: (0, 0), 1: (4, 0), 2: (0, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 7: (0, 0), 8: (0, 0), 9: (0, 0),
+    10: (0, 0), 11: (0, 0), 12: (0, 0), 13: (0, 8), 14: (4, 0), 15: (0, 12), 16: (0, 0), 17: (4, 0), 18: (0, 0),
+    19: (0, 12),
+}  # fmt: skip
+_PREFIX: Final = b"btf_trace_"
+
+
+class KernelTypes(msgspec.Struct, frozen=True):
+    """What the loader asks of BTF: tracepoint name -> type ID; function name -> (type ID, number of arguments)."""
+
+    tracepoints: dict[str, int]
+    functions: dict[str, tuple[int, int]]
+
+
+def read_kernel_types(blob: bytes, functions: frozenset[str]) -> KernelTypes:
+    """Find every tracepoint and the named functions. Raises KernelRefused where the blob is no BTF."""
+    try:
+        return _read(blob, functions)
+    except (struct.error, IndexError, KeyError, ValueError) as problem:
+        raise KernelRefused(f"BTF cannot be read: {problem}") from problem
+
+
+def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
+    magic, _version, _flags, header_size, type_offset, type_size, text_offset, _ = struct.unpack_from("<HBBIIIII", blob)
+    if magic != _MAGIC:
+        raise ValueError("wrong magic number")
+    position, end, text = header_size + type_offset, header_size + type_offset + type_size, header_size + text_offset
+    common = struct.Struct("<III")
+    tracepoints: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}  # function -> (own ID, prototype's ID)
+    prototypes: dict[int, int] = {}
+    number = 1
+    while position < end:
+        name, info, other = common.unpack_from(blob, position)
+        kind, members = (info >> 24) & 0x1F, info & 0xFFFF
+        if kind == _KIND_TYPEDEF and blob.startswith(_PREFIX, text + name):
+            tracepoints[_text(blob, text + name + len(_PREFIX))] = number
+        elif kind == _KIND_FUNC and (function := _text(blob, text + name)) in wanted:
+            found[function] = (number, other)
+        elif kind == _KIND_FUNC_PROTO:
+            prototypes[number] = members
+        fixed, each = _EXTRA[kind]
+        position += 12 + fixed + each * members
+        number += 1
+    return KernelTypes(
+        tracepoints=tracepoints, functions={n: (own, prototypes[proto]) for n, (own, proto) in found.items()}
+    )
+
+
+def _text(blob: bytes, start: int) -> str:
+    return blob[start : blob.index(b"\0", start)].decode("ascii", "replace")

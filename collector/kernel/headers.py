@@ -1,0 +1,101 @@
+"""The header tree that lets bcc compile without kernel headers: made from the running kernel's BTF, kept by its hash."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from collector.kernel import btf
+from collector.kernel.errors import KernelRefused
+
+_EMPTY: Final = (
+    "uapi/linux/bpf.h", "uapi/linux/if_packet.h", "uapi/linux/ptrace.h", "uapi/linux/if_ether.h",
+    "linux/log2.h", "linux/types.h", "linux/bpf_common.h",
+)  # fmt: skip
+_KCONFIG: Final = """#pragma once
+#define BPF_NO_PRESERVE_ACCESS_INDEX
+#define BPF_NO_KFUNC_PROTOTYPES
+#include "vmlinux.h"
+#define _UAPI__LINUX_BPF_H__
+#define __LINUX_BPF_H__
+#define CONFIG_BPF_SYSCALL 1
+#define BPF_PSEUDO_MAP_FD 1
+#define BPF_FUNC_CURRENT_CPU -1
+#include "linux/helper_fill.h"
+"""
+_HELPER_NUMBERS: Final = Path(__file__).with_name("helper_numbers.txt")
+
+
+def btf_hash() -> str:
+    """Return the identity of the running kernel's types."""
+    try:
+        return hashlib.sha256(btf.VMLINUX.read_bytes()).hexdigest()[:16]
+    except OSError as problem:
+        raise KernelRefused(f"{btf.VMLINUX}: {problem.strerror}") from problem
+
+
+def header_tree(cache: Path, identity: str) -> Path:
+    """Return the tree for this kernel, made now if the cache does not hold it. bpftool dumps the types."""
+    tree = cache / f"headers-{identity}"
+    if (tree / "complete").exists():
+        return tree
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+    try:
+        _write_tree(making / "include", _dump_types())
+        (making / "complete").touch()
+        shutil.rmtree(tree, ignore_errors=True)
+        making.rename(tree)
+    except FileExistsError:  # another collector was faster: its tree is as good
+        shutil.rmtree(making, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    return tree
+
+
+def _dump_types() -> str:
+    command = ["bpftool", "btf", "dump", "file", str(btf.VMLINUX), "format", "c"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError as problem:
+        raise KernelRefused("bpftool is missing: apt-get install bpftool") from problem
+    except subprocess.CalledProcessError as problem:
+        raise KernelRefused(f"bpftool btf dump: {problem.stderr.strip()}") from problem
+
+
+def _write_tree(include: Path, types: str) -> None:
+    for name in _EMPTY:
+        (include / name).parent.mkdir(parents=True, exist_ok=True)
+        (include / name).touch()
+    (include / "asm").mkdir(exist_ok=True)
+    (include / "vmlinux.h").write_text(types)
+    (include / "linux/kconfig.h").write_text(_KCONFIG)
+    (include / "linux/helper_fill.h").write_text(_missing_helpers(types))
+    (include / "linux/version.h").write_text(_version_header())
+    (include / "asm/page.h").write_text(f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n")
+
+
+def _missing_helpers(types: str) -> str:
+    """bcc's own header names every helper it knows; a kernel older than bcc lacks the newer numbers (frozen UAPI)."""
+    lines = (line.split() for line in _HELPER_NUMBERS.read_text().splitlines() if line and not line.startswith("#"))
+    return "".join(
+        f"#define BPF_FUNC_{name} {number}\n" for name, number in lines if f"BPF_FUNC_{name} = " not in types
+    )
+
+
+def _version_header() -> str:
+    a, b, c = kernel_version()
+    macro = "#define KERNEL_VERSION(a,b,c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))\n"
+    return f"#define LINUX_VERSION_CODE {(a << 16) + (b << 8) + min(c, 255)}\n{macro}"
+
+
+def kernel_version() -> tuple[int, int, int]:
+    """Return the running kernel's version as numbers; what is not a number counts as 0."""
+    parts = platform.release().replace("-", ".").split(".")
+    numbers = [int(part) if part.isdigit() else 0 for part in (*parts, "0", "0")[:3]]
+    return numbers[0], numbers[1], numbers[2]

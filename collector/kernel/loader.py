@@ -1,0 +1,132 @@
+"""The loader: a short-lived root process that compiles, loads, attaches, proves, and hands the descriptors over.
+
+Run as `python -m collector.kernel.loader FD`: one LoadRequest is read from the socket FD, one LoadReply written.
+"""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from collector.kernel import abi, attach, btf, canary, compiler, headers, maps
+from collector.kernel.errors import KernelProblem, KernelRefused
+from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
+from collector.kernel.ring import CpuStates, Ring
+from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Plan, Rung, blind_spots, plan
+
+_HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS, abi.MAP_CONNECTIONS, abi.MAP_PROCESSES)
+_SETTLE_S: Final = 0.005
+
+
+class Load:
+    """One rung loaded: its maps and attachments."""
+
+    def __init__(self, request: LoadRequest) -> None:
+        self.maps = maps.make_maps(request)
+        self.attachments: list[int] = []
+        self.request = request
+        self.sequences: dict[int, int] = {}
+
+    def run(self, chosen: Plan, identity: str, types: btf.KernelTypes) -> None:
+        """Compile, load and attach. Raises KernelRefused."""
+        names = tuple(program.name for program in chosen.programs)
+        code = compiler.compile_programs(Path(self.request.cache), identity, chosen.definitions, names)
+        for program in chosen.programs:
+            instructions = maps.link_maps(code[program.name], self.maps)
+            self.attachments += attach.load_and_attach(program, instructions, types)
+
+    def prove(self) -> str:
+        """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
+        maps.watch(self.maps, Filters(pids=(os.getpid(),)))
+        states = CpuStates(self.maps[abi.MAP_CPUS], maps.possible_cpus())
+        ring = Ring(self.maps[abi.MAP_EVENTS], self.request.ring_size, states.sequences())
+        missed = canary.sing(ring)
+        maps.watch(self.maps, Filters(pids=(0xFFFFFFFF,)))
+        time.sleep(_SETTLE_S)
+        maps.forget_connections(self.maps)
+        while ring.drain():
+            pass
+        self.sequences = states.sequences()
+        ring.close()
+        states.close()
+        return missed
+
+    def close(self) -> None:
+        """Detach and forget."""
+        for descriptor in (*self.attachments, *self.maps.values()):
+            os.close(descriptor)
+
+
+def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
+    """Climb down the ladder until a rung loads and fires."""
+    identity = headers.btf_hash()
+    types = btf.read_kernel_types(btf.VMLINUX.read_bytes(), FUNCTIONS)
+    warm = compiler.is_warm(Path(request.cache), identity)
+    baseline = canary.pair_cost_ns() if request.measure else 0.0
+    tried: list[RungResult] = []
+    for rung in LADDER if request.rung == "auto" else (BY_NAME[request.rung],):
+        result, loaded = _try_rung(rung, request, identity, types, baseline)
+        tried.append(result)
+        if loaded:
+            reply = LoadReply(
+                rung=rung.name,
+                tried=tuple(tried),
+                cpus=maps.possible_cpus(),
+                sequences=loaded.sequences,
+                warm=warm,
+            )
+            return reply, loaded
+    return LoadReply(rung=None, tried=tuple(tried), warm=warm), None
+
+
+def _try_rung(
+    rung: Rung, request: LoadRequest, identity: str, types: btf.KernelTypes, baseline: float
+) -> tuple[RungResult, Load | None]:
+    wanted = request.filters
+    chosen = plan(
+        rung,
+        types,
+        by_process=bool(wanted.pids or wanted.with_children),
+        follow_children=bool(wanted.with_children),
+    )
+    if isinstance(chosen, str):
+        return RungResult(name=rung.name, loaded=False, fired=False, reason=chosen), None
+    attempt = Load(request)
+    try:
+        attempt.run(chosen, identity, types)
+    except KernelRefused as refusal:
+        attempt.close()
+        result = RungResult(
+            name=rung.name, loaded=False, fired=False, reason=str(refusal), verifier=refusal.verifier
+        )
+        return result, None
+    if missed := attempt.prove():
+        attempt.close()
+        return RungResult(name=rung.name, loaded=True, fired=False, reason=missed), None
+    cost = canary.pair_cost_ns() - baseline if baseline else None
+    blind = blind_spots(rung, types)
+    return RungResult(name=rung.name, loaded=True, fired=True, cost_ns=cost, blind_to=blind), attempt
+
+
+def main() -> None:
+    """Serve one request over the socket named on the command line."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    request = msgspec.json.decode(link.recv(1 << 20), type=LoadRequest)
+    try:
+        reply, loaded = load(request)
+    except KernelProblem as problem:
+        link.send(msgspec.json.encode(LoadReply(rung=None, tried=(), problem=str(problem))))
+        return
+    descriptors: list[int] = []
+    if loaded:
+        descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.attachments]
+        maps.watch(loaded.maps, request.filters)
+    socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
+
+
+if __name__ == "__main__":
+    main()

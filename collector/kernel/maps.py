@@ -1,0 +1,128 @@
+"""The maps of one load: made, named by their numbers in compiled code, filled with what to watch."""
+
+import struct
+from pathlib import Path
+from typing import Final
+
+from collector.kernel import abi
+from collector.kernel.bpf_syscall import (
+    F_MMAPABLE,
+    F_NO_PREALLOC,
+    MAP_TYPE_ARRAY,
+    MAP_TYPE_HASH,
+    MAP_TYPE_PERCPU_ARRAY,
+    MAP_TYPE_RINGBUF,
+    create_map,
+    keys,
+    delete,
+    update,
+)
+from collector.kernel.request import Filters, LoadRequest
+
+_LOAD_IMMEDIATE: Final = 0x18  # BPF_LD | BPF_IMM | BPF_DW
+_FROM_MAP: Final = 1  # BPF_PSEUDO_MAP_FD
+_POSSIBLE: Final = Path("/sys/devices/system/cpu/possible")
+_ENTRIES: Final = 4096  # of each filter table
+
+Maps = dict[int, int]  # number in bpf/maps.h -> descriptor
+
+
+def possible_cpus() -> int:
+    """Return one more than the highest CPU number this kernel may use."""
+    return int(_POSSIBLE.read_text().strip().replace(",", "-").split("-")[-1]) + 1
+
+
+def make_maps(request: LoadRequest) -> Maps:
+    """Create every map. Raises KernelRefused."""
+    flat = {"key_size": 4, "entries": 1}
+    table = {"entries": _ENTRIES, "value_size": 1}
+    return {
+        abi.MAP_EVENTS: create_map(
+            MAP_TYPE_RINGBUF, key_size=0, value_size=0, entries=request.ring_size, name="ns_events"
+        ),
+        abi.MAP_CONNECTIONS: create_map(
+            MAP_TYPE_HASH,
+            key_size=8,
+            value_size=abi.CONNECTION.size,
+            entries=request.max_connections,
+            flags=F_NO_PREALLOC,
+            name="ns_connections",
+        ),
+        abi.MAP_CPUS: create_map(
+            MAP_TYPE_ARRAY,
+            key_size=4,
+            value_size=abi.CPU_STATE.size,
+            entries=possible_cpus(),
+            flags=F_MMAPABLE,
+            name="ns_cpus",
+        ),
+        abi.MAP_SCRATCH: create_map(
+            MAP_TYPE_PERCPU_ARRAY,
+            key_size=4,
+            value_size=-(-abi.SCRATCH_SIZE // 8) * 8,
+            entries=abi.CPU_LANES,
+            name="ns_scratch",
+        ),
+        abi.MAP_SETTINGS: create_map(MAP_TYPE_ARRAY, value_size=abi.SETTINGS.size, name="ns_settings", **flat),
+        abi.MAP_PROCESSES: create_map(MAP_TYPE_HASH, key_size=4, name="ns_processes", **table),
+        abi.MAP_COMMS: create_map(MAP_TYPE_HASH, key_size=abi.COMM_SIZE, name="ns_comms", **table),
+        abi.MAP_CGROUPS: create_map(MAP_TYPE_HASH, key_size=8, name="ns_cgroups", **table),
+        abi.MAP_PORTS: create_map(MAP_TYPE_HASH, key_size=4, name="ns_ports", **table),
+        abi.MAP_HINTS: create_map(
+            MAP_TYPE_ARRAY,
+            key_size=4,
+            value_size=abi.HINT.size,
+            entries=abi.HINT_SLOTS,
+            flags=F_MMAPABLE,
+            name="ns_hints",
+        ),
+        abi.MAP_BLANK: create_map(MAP_TYPE_ARRAY, value_size=abi.CONNECTION.size, name="ns_blank", **flat),
+        abi.MAP_CALLS: create_map(MAP_TYPE_HASH, key_size=8, value_size=8, entries=16384, name="ns_calls"),
+    }
+
+
+def link_maps(instructions: bytes, maps: Maps) -> bytes:
+    """Put descriptors in place of the map numbers that compiled code holds."""
+    code = bytearray(instructions)
+    for at in range(0, len(code), 8):
+        if code[at] == _LOAD_IMMEDIATE and code[at + 1] >> 4 == _FROM_MAP:
+            (number,) = struct.unpack_from("<I", code, at + 4)
+            struct.pack_into("<I", code, at + 4, maps[number])
+    return bytes(code)
+
+
+def watch(maps: Maps, filters: Filters) -> None:
+    """Put the filters into force: tables first, then the settings that consult them."""
+    for number in (abi.MAP_PROCESSES, abi.MAP_COMMS, abi.MAP_CGROUPS, abi.MAP_PORTS):
+        _clear(maps[number], {abi.MAP_COMMS: abi.COMM_SIZE, abi.MAP_CGROUPS: 8}.get(number, 4))
+    for pid in filters.pids:
+        update(maps[abi.MAP_PROCESSES], struct.pack("<I", pid), bytes([abi.PROCESS_WATCHED]))
+    for pid in filters.with_children:
+        update(maps[abi.MAP_PROCESSES], struct.pack("<I", pid), bytes([abi.PROCESS_AND_CHILDREN]))
+    for comm in filters.comms:
+        update(maps[abi.MAP_COMMS], comm.encode()[: abi.COMM_SIZE - 1].ljust(abi.COMM_SIZE, b"\0"), b"\1")
+    for cgroup in filters.cgroup_ids:
+        update(maps[abi.MAP_CGROUPS], struct.pack("<Q", cgroup), b"\1")
+    for port in filters.ports:
+        update(maps[abi.MAP_PORTS], struct.pack("<I", port), b"\1")
+    excluded = (*filters.excluded, *(0,) * abi.EXCLUDED_PIDS)[: abi.EXCLUDED_PIDS]
+    update(maps[abi.MAP_SETTINGS], bytes(4), abi.SETTINGS.pack(_kinds(filters), *excluded, 0))
+
+
+def _kinds(filters: Filters) -> int:
+    return (
+        abi.FILTER_PROCESS * bool(filters.pids or filters.with_children)
+        | abi.FILTER_COMM * bool(filters.comms)
+        | abi.FILTER_CGROUP * bool(filters.cgroup_ids)
+        | abi.FILTER_PORT * bool(filters.ports)
+    )
+
+
+def _clear(descriptor: int, key_size: int) -> None:
+    for key in keys(descriptor, key_size):
+        delete(descriptor, key)
+
+
+def forget_connections(maps: Maps) -> None:
+    """Empty the connection table."""
+    _clear(maps[abi.MAP_CONNECTIONS], 8)
