@@ -72,12 +72,10 @@ INLINE void tell_moved(struct cpu_state *cpu, u32 lane, struct scratch *scratch,
 		count_loss(LOSS_RING_FULL_MOVED);
 }
 
-/* First sight of a connection by its bytes. Returns NULL where it is not to be watched. */
+/* First sight of a connection by its bytes: it passed the filters. */
 INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
 				struct connection *c, struct call *call)
 {
-	if (!passes_filters(sk, tp))
-		return NULL;
 	if (!c) {
 		c = make_connection(cookie);
 		if (!c)
@@ -100,56 +98,94 @@ INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk
 	return c;
 }
 
-INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
-			 struct connection *c, struct call *call)
+INLINE void account(struct cpu_state *cpu, struct connection *c, struct tcp_sock *tp, struct call *call)
 {
-	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
 	u8 direction = call->direction & 1;
-	u64 end, ready = 0;
-	u32 captured = 0;
-	int silent = 0, muted;
 
-	end = tp ? stream_position(c, tp, direction) : (c->end[direction] += call->length);
 	c->bytes[direction] += call->length;
 	c->calls[direction]++;
 	cpu->bytes[direction] += call->length;
 	cpu->calls[direction]++;
-	if (tp)
+	if (tp) {
+		stream_position(c, tp, direction);
 		load_tcp_facts(c, tp);
-	if (direction == RECEIVED)
-		ready = take_ready(c, tp);
-	muted = is_muted(cookie, direction, end, &silent);
+	} else {
+		c->end[direction] += call->length;
+	}
+}
+
+INLINE u32 capture(struct scratch *scratch, struct connection *c, struct pt_regs *regs, int muted)
+{
+	struct call *call = &scratch->call;
+	struct moved *moved = &scratch->moved;
+
+	moved->flags = c->flags & CONNECTION_JOINED ? MOVED_JOINED : 0;
+	if (muted)
+		moved->flags |= MOVED_MUTED;
+	else if (!call->readable)
+		moved->flags |= MOVED_UNREADABLE;
+	else if (call->direction == RECEIVED && (call->flags & MSG_TRUNC_FLAG))
+		moved->flags |= MOVED_DISCARDED;
+	else
+		return copy_payload(scratch, c, regs, call->length < CAPTURE_LIMIT ? call->length : CAPTURE_LIMIT);
+	return 0;
+}
+
+INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratch, struct tcp_sock *tp, u64 cookie,
+			 struct connection *c, struct pt_regs *regs)
+{
+	struct call *call = &scratch->call;
+	struct moved *moved = &scratch->moved;
+	u8 direction = call->direction & 1;
+	int silent = 0, muted;
+	u32 captured;
+
+	account(cpu, c, tp, call);
+	moved->ready_ns = direction == RECEIVED ? take_ready(c, tp) : 0;
+	muted = is_muted(cookie, direction, c->end[direction], &silent);
+	captured = capture(scratch, c, regs, muted);
+	count_exchange(c, cpu, scratch->payload, captured, direction);
+	if (silent)
+		return;
+	moved->connection = cookie;
+	moved->offset = c->end[direction] - call->length;
+	moved->length = call->length;
+	moved->srtt_us = c->srtt_us;
+	moved->min_rtt_us = c->min_rtt_us;
+	moved->retransmits = c->retransmits;
+	moved->syscall = call->number;
+	moved->direction = direction;
+	fill_task(&moved->task);
+	moved->ends = c->ends;
+	tell_moved(cpu, lane, scratch, captured);
+}
+
+INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
+		    struct pt_regs *regs, int length, u8 direction)
+{
+	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
+	struct connection *c = find_connection(cookie);
+
 	if (!scratch) {
 		count_loss(LOSS_NO_SCRATCH);
 		return;
 	}
-	scratch->moved.flags = c->flags & CONNECTION_JOINED ? MOVED_JOINED : 0;
-	if (muted)
-		scratch->moved.flags |= MOVED_MUTED;
-	else if (!call->readable)
-		scratch->moved.flags |= MOVED_UNREADABLE;
-	else if (direction == RECEIVED && (call->flags & MSG_TRUNC_FLAG))
-		scratch->moved.flags |= MOVED_DISCARDED;
-	else
-		captured = copy_payload(scratch, c, call, call->length < CAPTURE_LIMIT ? call->length : CAPTURE_LIMIT);
-	count_exchange(c, cpu, scratch->payload, captured, direction);
-	if (silent)
+	read_call(&scratch->call, regs, length, direction);
+#ifdef LENGTH_COUNTS_MESSAGES
+	if (is_multiple(scratch->call.number)) {
+		scratch->call.messages = length;
+		scratch->call.length = messages_length(regs, length);
+	}
+#endif
+	if (moves_no_stream(&scratch->call))
 		return;
-	scratch->moved.connection = cookie;
-	scratch->moved.offset = end - call->length;
-	scratch->moved.ready_ns = ready;
-	scratch->moved.length = call->length;
-	scratch->moved.srtt_us = c->srtt_us;
-	scratch->moved.min_rtt_us = c->min_rtt_us;
-	scratch->moved.retransmits = c->retransmits;
-	scratch->moved.syscall = call->number;
-	scratch->moved.direction = direction;
-	fill_task(&scratch->moved.task);
-	scratch->moved.ends = c->ends;
-	tell_moved(cpu, lane, scratch, captured);
+	if (!c || !(c->flags & CONNECTION_WATCHED))
+		c = admit(cpu, lane, sk, tp, cookie, c, &scratch->call);
+	if (c)
+		record_bytes(cpu, lane, scratch, tp, cookie, c, regs);
 }
 
-INLINE int on_call(struct sock *sk, struct call *call)
+INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
 {
 	struct cpu_state *cpu;
 	struct connection *c;
@@ -157,6 +193,8 @@ INLINE int on_call(struct sock *sk, struct call *call)
 	u64 cookie;
 	u32 lane;
 
+	if (length <= 0 || !is_tcp(sk))
+		return 0;
 	cookie = cookie_of(sk);
 	if (!cookie) {
 		count_loss(LOSS_NO_COOKIE);
@@ -164,25 +202,12 @@ INLINE int on_call(struct sock *sk, struct call *call)
 	}
 	c = find_connection(cookie);
 	tp = tcp_sock_of(sk);
+	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !passes_filters(sk, tp))
+		return 0;
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
-	if (!c || !(c->flags & CONNECTION_WATCHED))
-		c = admit(cpu, lane, sk, tp, cookie, c, call);
-	if (c)
-		record_bytes(cpu, lane, sk, tp, cookie, c, call);
+	in_lane(cpu, lane, sk, tp, cookie, regs, length, direction);
 	leave_lane(cpu);
 	return 0;
-}
-
-INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
-{
-	struct call call = { .direction = direction, .length = length };
-
-	if (length <= 0 || !is_tcp(sk))
-		return 0;
-	read_call(&call, regs);
-	if (moves_no_stream(&call))
-		return 0;
-	return on_call(sk, &call);
 }

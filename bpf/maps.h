@@ -121,7 +121,20 @@ struct hint {
 	u64 until[2];
 };
 
+/* One call as the byte path sees it. It stands in a map: what is read back from there the verifier takes for unknown,
+ * and so does not follow each system call number through the whole program. */
+struct call {
+	u64 number;
+	u32 flags;    /* MSG_* as passed by the caller */
+	u32 length;   /* bytes moved */
+	u32 messages; /* sendmmsg/recvmmsg seen whole: how many were moved; 0: seen one by one */
+	u8 direction;
+	u8 readable; /* the registers name the buffer */
+	u8 reserved[2];
+};
+
 struct scratch {
 	struct moved moved;
 	u8 payload[16384 + CAPTURE_LIMIT]; /* any masked start plus any bounded length stays inside */
+	struct call call;
 };

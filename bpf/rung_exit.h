@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#define MESSAGE_LIMIT 16
 #define FILE_TYPE_MASK 0170000
 #define FILE_TYPE_SOCKET 0140000
 
@@ -45,57 +44,21 @@ INLINE int receives(u64 number)
 	       number == NR_PREADV2 || number == NR_RECVMMSG || number == NR_SPLICE;
 }
 
-/* sendmmsg and recvmmsg return how many messages went over: together they are one piece of the stream. */
-INLINE u32 messages_length(u64 vector, u32 count)
-{
-	struct mmsghdr *message = (struct mmsghdr *)vector;
-	u32 total = 0, i;
-
-	for (i = 0; i < MESSAGE_LIMIT; i++) {
-		u32 length = 0;
-
-		if (i >= count)
-			return total;
-		if (read_user(&length, sizeof(length), &message[i].msg_len)) {
-			count_loss(LOSS_USER_HEADER_FAULT);
-			return total;
-		}
-		total += length;
-	}
-	return total;
-}
-
-INLINE struct sock *socket_of_call(struct call *call, struct pt_regs *regs)
-{
-	struct sock *sk;
-
-	call->direction = sends(call->number) ? SENT : RECEIVED;
-	sk = sock_of_descriptor(SYSCALL_ARG1(regs));
-	if (sk || call->number != NR_SPLICE)
-		return sk;
-	call->direction = SENT;
-	return sock_of_descriptor(SYSCALL_ARG3(regs));
-}
-
 PROGRAM(sys_exit)(u64 *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	struct call call = { .length = (u32)ctx[1] };
 	u64 number = SYSCALL_NUMBER(regs);
+	u8 direction = sends(number) ? SENT : RECEIVED;
 	struct sock *sk;
 
-	if ((long)ctx[1] <= 0 || (!sends(number) && !receives(number)))
+	if ((long)ctx[1] <= 0 || (direction == RECEIVED && !receives(number)))
 		return 0;
 	if (TASK_IS_32BIT((struct task_struct *)current_task_btf()))
 		return 0;
-	read_call(&call, regs);
-	call.number = number;
-	sk = socket_of_call(&call, regs);
-	if (!sk || !is_tcp(sk) || moves_no_stream(&call))
-		return 0;
-	if (is_multiple(number)) {
-		call.messages = call.length;
-		call.length = messages_length(SYSCALL_ARG2(regs), call.messages);
+	sk = sock_of_descriptor(SYSCALL_ARG1(regs));
+	if (!sk && number == NR_SPLICE) {
+		direction = SENT;
+		sk = sock_of_descriptor(SYSCALL_ARG3(regs));
 	}
-	return on_call(sk, &call);
+	return sk ? on_bytes(sk, regs, (int)ctx[1], direction) : 0;
 }

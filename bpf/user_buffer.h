@@ -7,16 +7,6 @@
 
 #define IOVEC_LIMIT 40
 
-struct call {
-	struct pt_regs *regs;
-	u64 number;
-	u32 flags;       /* MSG_* as passed by the caller */
-	u32 length;      /* bytes moved */
-	u32 messages;    /* sendmmsg/recvmmsg seen whole: how many were moved; 0: seen one by one */
-	u8 direction;
-	u8 readable;     /* the registers name the buffer */
-};
-
 INLINE int is_flat(u64 number)
 {
 	return number == NR_SENDTO || number == NR_RECVFROM || number == NR_WRITE || number == NR_READ;
@@ -28,22 +18,20 @@ INLINE int is_multiple(u64 number)
 }
 
 /* Rule: take the call from the registers only in a 64-bit user task inside a system call that we know. */
-INLINE void read_call(struct call *call, struct pt_regs *regs)
+INLINE void read_call(struct call *call, struct pt_regs *regs, u32 length, u8 direction)
 {
 	struct task_struct *task = (struct task_struct *)current_task_btf();
-	u64 number;
+	u64 number = SYSCALL_NUMBER(regs);
 
-	call->regs = regs;
-	call->readable = 0;
+	call->length = length;
+	call->direction = direction;
+	call->messages = 0;
 	call->flags = 0;
-	call->number = 0xffff;
-	if (LOAD(task->flags) & (PF_IO_WORKER_FLAG | PF_KTHREAD_FLAG))
-		return;
-	number = SYSCALL_NUMBER(regs);
+	call->readable = 0;
 	call->number = number;
-	if (TASK_IS_32BIT(task))
+	if (LOAD(task->flags) & (PF_IO_WORKER_FLAG | PF_KTHREAD_FLAG) || TASK_IS_32BIT(task))
 		return;
-	if (number == NR_SENDTO || number == NR_RECVFROM || number == NR_SENDMMSG || number == NR_RECVMMSG)
+	if (number == NR_SENDTO || number == NR_RECVFROM || is_multiple(number))
 		call->flags = SYSCALL_ARG4(regs);
 	else if (number == NR_SENDMSG || number == NR_RECVMSG)
 		call->flags = SYSCALL_ARG3(regs);
@@ -154,6 +142,27 @@ INLINE u32 copy_vector(struct scratch *scratch, struct vector *vector, u32 wante
 	return have;
 }
 
+/* Where sendmmsg and recvmmsg are seen at their exit, they return how many messages went over: together they are one
+ * piece of the stream. */
+INLINE u32 messages_length(struct pt_regs *regs, u32 count)
+{
+	struct mmsghdr *message = (struct mmsghdr *)SYSCALL_ARG2(regs);
+	u32 total = 0, i;
+
+	for (i = 0; i < IOVEC_LIMIT; i++) {
+		u32 length = 0;
+
+		if (i >= count)
+			return total;
+		if (read_user(&length, sizeof(length), &message[i].msg_len)) {
+			count_loss(LOSS_USER_HEADER_FAULT);
+			return total;
+		}
+		total += length;
+	}
+	return total;
+}
+
 /* sendmmsg and recvmmsg come here once per message with the same registers: count along. A recvmmsg that may have
  * returned early (WAITFORONE, non-blocking) and the next call on the same array look alike: then say so. */
 INLINE int message_index(struct connection *c, struct call *call, u64 vector, u64 count, u32 *index)
@@ -173,9 +182,10 @@ INLINE int message_index(struct connection *c, struct call *call, u64 vector, u6
 }
 
 /* Where the caller's buffers stand. Returns 0 where they are found. */
-INLINE int find_vector(struct vector *vector, struct scratch *scratch, struct connection *c, struct call *call)
+INLINE int find_vector(struct vector *vector, struct scratch *scratch, struct connection *c, struct pt_regs *regs)
 {
-	u64 argument = SYSCALL_ARG2(call->regs), count = SYSCALL_ARG3(call->regs);
+	u64 argument = SYSCALL_ARG2(regs), count = SYSCALL_ARG3(regs);
+	struct call *call = &scratch->call;
 	u32 index = 0;
 
 	vector->left = call->length;
@@ -200,13 +210,13 @@ INLINE int find_vector(struct vector *vector, struct scratch *scratch, struct co
 	return 0;
 }
 
-INLINE u32 copy_payload(struct scratch *scratch, struct connection *c, struct call *call, u32 wanted)
+INLINE u32 copy_payload(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u32 wanted)
 {
 	struct vector vector = {};
 
-	if (is_flat(call->number))
-		return copy_flat(scratch, (void *)SYSCALL_ARG2(call->regs), wanted);
-	if (find_vector(&vector, scratch, c, call))
+	if (is_flat(scratch->call.number))
+		return copy_flat(scratch, (void *)SYSCALL_ARG2(regs), wanted);
+	if (find_vector(&vector, scratch, c, regs))
 		return 0;
 	return copy_vector(scratch, &vector, wanted);
 }

@@ -116,6 +116,8 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
     if follow_children:
         definitions.append("FOLLOW_CHILDREN")
         programs += _tracepoints("sched_process_fork")
+    if rung is EXIT:
+        definitions.append("LENGTH_COUNTS_MESSAGES")
     if rung is FEXIT:
         definitions += [
             f"{short}_ARGUMENTS={types.functions[name][1]}"
