@@ -35,6 +35,7 @@ class ChangeKind(IntEnum):
     LOCAL_FINISHED = 3  # FIN sent, by shutdown or close
     CLOSED = 4  # TCP state CLOSE, also after a failed connect
     DESTROYED = 5  # the socket is gone: totals are final
+    STANDING = 6  # read from the kernel's table: still open, totals as of now
 
 
 class ChangeFlag(IntFlag):

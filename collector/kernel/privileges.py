@@ -13,7 +13,6 @@ from typing import Final
 from collector.kernel.errors import KernelProblem
 
 CAP_KILL: Final = 5
-CAP_SYS_ADMIN: Final = 21
 CAP_BPF: Final = 39
 
 _PR_SET_PDEATHSIG: Final = 1

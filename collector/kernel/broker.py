@@ -1,0 +1,119 @@
+"""The broker: the one process that stays privileged, with a closed list of requests. Standard library only.
+
+It holds the maps that an unprivileged process may not read on every kernel, and no attachment: when the collector dies,
+everything is detached, and the broker, seeing its socket closed, ends too.
+
+Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length and as many bytes.
+  C  connections: (u64 cookie, struct connection)*; entries whose socket is gone are removed once told
+  S  one more byte, a signal number: sent to the command that the watch started
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+from typing import Final, NoReturn
+
+from collector.kernel import abi, bpf_syscall, privileges
+from collector.kernel.errors import BrokerGone
+
+_KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
+_ALLOWED_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT})
+_LENGTH: Final = struct.Struct("<I")
+_COOKIE: Final = struct.Struct("<Q")
+_FLAGS_OFFSET: Final = struct.calcsize("<QQQQ2Q2QQ2I2I2IIIIII")
+
+
+def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket]:
+    """Fork the broker before anything big is imported; return its pid and our end of the socket."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return pid, ours
+    ours.close()
+    _serve(theirs, user, command_pid)
+
+
+def _serve(link: socket.socket, user: str, command_pid: int) -> NoReturn:
+    status = 1
+    with contextlib.suppress(OSError, EOFError):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
+        _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+        privileges.become(*privileges.account(user), keep=_KEPT)
+        while request := link.recv(1):
+            _answer(link, request, descriptors[0], command_pid)
+        status = 0
+    os._exit(status)
+
+
+def _answer(link: socket.socket, request: bytes, connections: int, command_pid: int) -> None:
+    if request == b"C":
+        body = b"".join(_entries(connections))
+        link.sendall(_LENGTH.pack(len(body)) + body)
+    elif request == b"S":
+        number = link.recv(1)[0]
+        if command_pid and number in _ALLOWED_SIGNALS:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(command_pid, number)
+        link.sendall(_LENGTH.pack(0))
+    else:
+        raise EOFError
+
+
+def _entries(connections: int) -> list[bytes]:
+    found = []
+    for key in bpf_syscall.keys(connections, _COOKIE.size):
+        value = bpf_syscall.lookup(connections, key, abi.CONNECTION.size)
+        if value is None:
+            continue
+        (flags,) = struct.unpack_from("<I", value, _FLAGS_OFFSET)
+        if flags & abi.CONNECTION_WATCHED:
+            found.append(key + value)
+        if flags & abi.CONNECTION_GONE:
+            bpf_syscall.delete(connections, key)
+    return found
+
+
+class BrokerClient:
+    """The collector's end."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+
+    def hand_over(self, connections: int) -> None:
+        """Give the broker the connection table."""
+        socket.send_fds(self._link, [b"\0"], [connections])
+
+    def connections(self) -> list[bytes]:
+        """Return the table's watched entries: cookie and struct connection of each, raw."""
+        body = self._ask(b"C")
+        size = _COOKIE.size + abi.CONNECTION.size
+        return [body[at : at + size] for at in range(0, len(body), size)]
+
+    def signal_command(self, number: int) -> None:
+        """Send a signal to the command that the watch started."""
+        self._ask(b"S" + bytes([number]))
+
+    def _ask(self, request: bytes) -> bytes:
+        try:
+            self._link.sendall(request)
+            (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
+            return self._read(length)
+        except OSError as problem:
+            raise BrokerGone(str(problem)) from problem
+
+    def _read(self, length: int) -> bytes:
+        body = bytearray()
+        while len(body) < length:
+            piece = self._link.recv(min(length - len(body), 1 << 20))
+            if not piece:
+                raise BrokerGone("the broker ended")
+            body += piece
+        return bytes(body)
+
+    def close(self) -> None:
+        """Let the broker end."""
+        self._link.close()

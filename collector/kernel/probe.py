@@ -1,0 +1,117 @@
+"""A running probe: everything attached, read from an unprivileged process."""
+
+import os
+import socket
+import subprocess
+import sys
+from typing import Final
+
+import msgspec
+
+from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Observation
+from collector.kernel import abi
+from collector.kernel.broker import BrokerClient
+from collector.kernel.errors import LoaderFailed, NoRung
+from collector.kernel.request import LoadReply, LoadRequest
+from collector.kernel.ring import CpuStates, Hints, Ring
+
+_REPLY_LIMIT: Final = 1 << 20
+_DESCRIPTOR_LIMIT: Final = 64
+_LOADER: Final = "collector.kernel.loader"
+
+
+def run_loader(request: LoadRequest) -> tuple[LoadReply, list[int]]:
+    """Run the loader to its end; return its answer and the descriptors that came with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        command = [sys.executable, "-m", _LOADER, str(theirs.fileno())]
+        child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        theirs.close()
+        ours.sendall(msgspec.json.encode(request))
+        body, descriptors, _, _ = socket.recv_fds(ours, _REPLY_LIMIT, _DESCRIPTOR_LIMIT)
+        status = child.wait()
+    if not body:
+        raise LoaderFailed(f"the loader ended with status {status}; what it said stands above")
+    return msgspec.json.decode(body, type=LoadReply), descriptors
+
+
+class Probe:
+    """What was loaded, and the reading of it. Closing it detaches everything."""
+
+    def __init__(self, request: LoadRequest, broker: BrokerClient) -> None:
+        """Run the loader. Raises NoRung, LoaderFailed."""
+        reply, descriptors = run_loader(request)
+        if reply.problem:
+            raise LoaderFailed(reply.problem)
+        if reply.rung is None:
+            raise NoRung({result.name: result.reason for result in reply.tried})
+        events, cpus, hints, connections, processes, *self._attachments = descriptors
+        broker.hand_over(connections)
+        self.reply = reply
+        self._broker = broker
+        self._states = CpuStates(cpus, reply.cpus)
+        self._hints = Hints(hints)
+        self._ring = Ring(events, request.ring_size, reply.sequences)
+        for descriptor in (events, cpus, hints, connections, processes):
+            os.close(descriptor)  # the mappings and the broker hold what is needed
+
+    @property
+    def rung(self) -> str:
+        """Return the name of the rung in use."""
+        return self.reply.rung or ""
+
+    def drain(self) -> list[Observation]:
+        """Take what the kernel has recorded since the last time."""
+        return self._ring.drain()
+
+    def hint(self, connection: int, direction: int, until: int) -> None:
+        """Tell the kernel that a direction's bytes below `until` need no payload."""
+        self._hints.tell(connection, direction, until)
+
+    def standing(self, now_ns: int) -> list[Changed]:
+        """Return the kernel's own totals of every connection that is open, or whose last record was lost."""
+        return [_standing(entry, now_ns) for entry in self._broker.connections()]
+
+    def fill_ratio(self) -> float:
+        """Return how full the ring is."""
+        return self._ring.fill_ratio()
+
+    def counts(self) -> dict[str, int]:
+        """Return records captured (numbered in the kernel), decoded, and missed (holes in the numbering)."""
+        return {"captured": self._states.numbered(), "decoded": self._ring.decoded, "missed": self._ring.missed}
+
+    def losses(self) -> dict[str, int]:
+        """Return reason -> count from the kernel programs."""
+        return self._states.losses()
+
+    def totals(self) -> dict[str, int]:
+        """Return the kernel's own totals of what watched connections moved."""
+        return self._states.totals()
+
+    def close(self) -> None:
+        """Detach and unmap."""
+        for descriptor in self._attachments:
+            os.close(descriptor)
+        self._attachments = []
+        for part in (self._ring, self._states, self._hints):
+            part.close()
+
+
+def _standing(entry: bytes, now_ns: int) -> Changed:
+    cookie = int.from_bytes(entry[:8], "little")
+    (
+        connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1, sent_calls,
+        received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn, _length, _vector,
+        _tid, _index, *identity,
+    ) = abi.CONNECTION.unpack_from(entry, 8)  # fmt: skip
+    known = ChangeFlag(0)
+    for theirs, ours in ((0x02, ChangeFlag.JOINED), (0x04, ChangeFlag.CONNECTOR), (0x08, ChangeFlag.RESET_RECEIVED)):
+        if flags & theirs:
+            known |= ours
+    kind = ChangeKind.DESTROYED if flags & abi.CONNECTION_GONE else ChangeKind.STANDING
+    return Changed(
+        now_ns, cookie, connect_ns, established_ns, sent, received, peer_end, sent_calls, received_calls, out, in_,
+        exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, *identity,
+    )  # fmt: skip
+
+
