@@ -133,8 +133,19 @@ struct call {
 	u8 reserved[2];
 };
 
+/* What is left to read: the parts of one message, and the messages after it. */
+struct vector {
+	const struct iovec *parts;
+	u64 count;
+	u64 left; /* bytes of this message not yet met */
+	const struct mmsghdr *next;
+	u64 more; /* messages from `next` on */
+	u64 have; /* bytes copied */
+};
+
 struct scratch {
 	struct moved moved;
 	u8 payload[16384 + CAPTURE_LIMIT]; /* any masked start plus any bounded length stays inside */
 	struct call call;
+	struct vector vector;
 };

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#define IOVEC_LIMIT 40
+#define IOVEC_LIMIT 24
 
 INLINE int is_flat(u64 number)
 {
@@ -71,15 +71,6 @@ INLINE u32 copy_flat(struct scratch *scratch, const void *from, u32 wanted)
 	return 0;
 }
 
-/* What is left to read: the parts of one message, and the messages after it. */
-struct vector {
-	const struct iovec *parts;
-	u64 count;
-	u64 left; /* bytes of this message not yet met */
-	const struct mmsghdr *next;
-	u64 more; /* messages from `next` on */
-};
-
 INLINE int open_header(struct vector *vector, const struct user_msghdr *from)
 {
 	struct user_msghdr header = {};
@@ -101,45 +92,49 @@ INLINE int open_message(struct vector *vector, const struct mmsghdr *from)
 	return 0;
 }
 
-INLINE u32 copy_vector(struct scratch *scratch, struct vector *vector, u32 wanted)
+/* One part of the vector, or the step to the next message. Returns 0 where there may be more. */
+INLINE int copy_part(struct scratch *scratch, struct vector *vector, u32 wanted)
 {
-	u64 have = 0;
+	struct iovec part = {};
+	u64 have = vector->have & 16383;
+	u64 n;
+
+	if (have >= wanted)
+		return -1;
+	if (!vector->count || !vector->left) {
+		if (!vector->more)
+			return -1;
+		vector->more--;
+		if (!open_message(vector, vector->next++))
+			return 0;
+		note_fault(scratch, LOSS_USER_HEADER_FAULT);
+		return -1;
+	}
+	if (read_user(&part, sizeof(part), vector->parts++)) {
+		note_fault(scratch, LOSS_USER_IOVEC_FAULT);
+		return -1;
+	}
+	vector->count--;
+	n = part.iov_len < vector->left ? part.iov_len : vector->left;
+	vector->left -= n;
+	n = bounded(n, wanted - have);
+	if (read_user(&scratch->payload[have], n, part.iov_base)) {
+		note_fault(scratch, LOSS_USER_BUFFER_FAULT);
+		return -1;
+	}
+	vector->have = have + n;
+	return 0;
+}
+
+INLINE u32 copy_vector(struct scratch *scratch, u32 wanted)
+{
 	u32 i;
 
-	for (i = 0; i < IOVEC_LIMIT; i++) {
-		struct iovec part = {};
-		u64 n;
-
-		asm volatile("" : "+r"(have)); /* or the verifier follows every history of it */
-		have &= 16383;
-		if (have >= wanted)
-			return have;
-		if (!vector->count || !vector->left) {
-			if (!vector->more)
-				return have;
-			vector->more--;
-			if (open_message(vector, vector->next++)) {
-				note_fault(scratch, LOSS_USER_HEADER_FAULT);
-				return have;
-			}
-			continue;
-		}
-		if (read_user(&part, sizeof(part), vector->parts++)) {
-			note_fault(scratch, LOSS_USER_IOVEC_FAULT);
-			return have;
-		}
-		vector->count--;
-		n = part.iov_len < vector->left ? part.iov_len : vector->left;
-		vector->left -= n;
-		n = bounded(n, wanted - have);
-		if (read_user(&scratch->payload[have], n, part.iov_base)) {
-			note_fault(scratch, LOSS_USER_BUFFER_FAULT);
-			return have;
-		}
-		have += n;
-	}
+	for (i = 0; i < IOVEC_LIMIT; i++)
+		if (copy_part(scratch, &scratch->vector, wanted))
+			return scratch->vector.have;
 	count_loss(LOSS_IOVEC_TOO_LONG);
-	return have;
+	return scratch->vector.have;
 }
 
 /* Where sendmmsg and recvmmsg are seen at their exit, they return how many messages went over: together they are one
@@ -182,12 +177,14 @@ INLINE int message_index(struct connection *c, struct call *call, u64 vector, u6
 }
 
 /* Where the caller's buffers stand. Returns 0 where they are found. */
-INLINE int find_vector(struct vector *vector, struct scratch *scratch, struct connection *c, struct pt_regs *regs)
+INLINE int find_vector(struct scratch *scratch, struct connection *c, struct pt_regs *regs)
 {
 	u64 argument = SYSCALL_ARG2(regs), count = SYSCALL_ARG3(regs);
+	struct vector *vector = &scratch->vector;
 	struct call *call = &scratch->call;
 	u32 index = 0;
 
+	vector->have = vector->more = vector->count = 0;
 	vector->left = call->length;
 	if (!is_multiple(call->number) && call->number != NR_SENDMSG && call->number != NR_RECVMSG) {
 		vector->parts = (void *)argument;
@@ -212,11 +209,9 @@ INLINE int find_vector(struct vector *vector, struct scratch *scratch, struct co
 
 INLINE u32 copy_payload(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u32 wanted)
 {
-	struct vector vector = {};
-
 	if (is_flat(scratch->call.number))
 		return copy_flat(scratch, (void *)SYSCALL_ARG2(regs), wanted);
-	if (find_vector(&vector, scratch, c, regs))
+	if (find_vector(scratch, c, regs))
 		return 0;
-	return copy_vector(scratch, &vector, wanted);
+	return copy_vector(scratch, wanted);
 }

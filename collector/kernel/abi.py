@@ -51,8 +51,9 @@ CONNECTION_GONE: Final = 0x10
 CONNECTION_WATCHED: Final = 0x01
 SETTINGS: Final = struct.Struct(f"<I{EXCLUDED_PIDS}II")
 HINT: Final = struct.Struct("<QQQ")
+VECTOR: Final = struct.Struct("<6Q")
 CALL: Final = struct.Struct("<QIIIBB2x")
-SCRATCH_SIZE: Final = MOVED_SIZE + 16384 + CAPTURE_LIMIT + CALL.size
+SCRATCH_SIZE: Final = MOVED_SIZE + 16384 + CAPTURE_LIMIT + CALL.size + VECTOR.size
 
 FILTER_PROCESS: Final = 0x01
 FILTER_COMM: Final = 0x02
