@@ -1,0 +1,1 @@
+"""What tests share: a running watch, raw sockets, exact expectations."""

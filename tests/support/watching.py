@@ -1,0 +1,86 @@
+"""`collector watch --json` run as users run it, and its events read back."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S = 20.0
+
+
+class Watch:
+    """One watch as a subprocess: start, do something, stop, look at what was seen."""
+
+    def __init__(self, *options, env=None, rung=None):
+        command = [sys.executable, "-m", "collector", "watch", "--json"]
+        if rung or os.environ.get("NETSCOPE_TEST_RUNG"):
+            command += ["--rung", rung or os.environ["NETSCOPE_TEST_RUNG"]]
+        command += [str(option) for option in options]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+        self.stderr = b""
+        self.events = []
+        self.summary = None
+        self.raw = b""
+        self.code = None
+        self._await_ready()
+
+    def _await_ready(self):
+        deadline = time.monotonic() + READY_S
+        fd = self.process.stderr.fileno()
+        while b"observing" not in self.stderr:
+            ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(fd, 65536) if ready else b""
+            self.stderr += chunk
+            if not chunk:
+                self.process.kill()
+                raise AssertionError(f"watch did not start: {self.stderr.decode()}")
+
+    def stop(self, number=signal.SIGINT):
+        """End the watch and read everything it said."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self, timeout=30):
+        self.raw, rest = self.process.communicate(timeout=timeout)
+        self.stderr += rest
+        self.code = self.process.returncode
+        lines = [json.loads(line) for line in self.raw.splitlines()]
+        assert lines, self.stderr.decode()
+        assert lines[-1]["kind"] == "summary", self.stderr.decode()
+        self.summary = lines.pop()
+        self.events = lines
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process.poll() is None:
+            if kind is None:
+                self.stop()
+            else:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def exchanges(self, role=None):
+        return [e for e in self.events if e["kind"] == "exchange" and role in (None, e["role"])]
+
+    def connections(self, role=None):
+        return [e for e in self.events if e["kind"] == "connection" and role in (None, e["role"])]
+
+    def lost(self):
+        return {stage: reasons for stage, reasons in self.summary["lost"].items() if any(reasons.values())}
