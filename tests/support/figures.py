@@ -1,0 +1,29 @@
+"""How a benchmark says what it measured: one JSON list per script, merged by tools/bench_table.py."""
+
+import json
+from pathlib import Path
+
+import msgspec
+
+FOLDER = Path(__file__).parents[2] / "docs/reference/bench"
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured figure; `met` is null where the figure has no target."""
+
+    figure: str
+    value: float
+    unit: str
+    target: float | str | None
+    met: bool | None
+    baseline: str | float | None
+    method: str
+    command: str
+
+
+def write(name: str, figures: list[Figure], *, folder: Path = FOLDER) -> Path:
+    """Write docs/reference/bench/<name>.json; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(msgspec.to_builtins(figures), indent=2) + "\n")
+    return path
