@@ -3,6 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 DEMO_SECONDS ?=
+ARGS ?=
 FUZZ_RUNS ?= 1000000
 TESTS ?= tests
 
@@ -18,10 +19,10 @@ setup: ## install what running needs: distribution packages (root, once) and .ve
 setup-develop: ## the same for the checks, the tests and the benchmarks
 	@tools/setup develop
 
-demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it by itself)
+demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it, ARGS=--json)
 	@test "$$(id -u)" -eq 0 || { echo "demo: reading from the kernel needs root: sudo make demo" >&2; exit 1; }
 	@tools/setup run
-	@$(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+	@$(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) -- $(ARGS)
 
 install: ## put `collector` on root's PATH, with its service, completion and manual (root)
 	@packaging/install
