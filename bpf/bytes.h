@@ -155,16 +155,16 @@ INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratc
 	moved->retransmits = c->retransmits;
 	moved->syscall = call->number;
 	moved->direction = direction;
-	fill_task(&moved->task);
+	refresh_task(&c->mover);
+	moved->task = c->mover;
 	moved->ends = c->ends;
 	tell_moved(cpu, lane, scratch, captured);
 }
 
 INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
-		    struct pt_regs *regs, int length, u8 direction)
+		    struct connection *c, struct pt_regs *regs, int length, u8 direction)
 {
 	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
-	struct connection *c = find_connection(cookie);
 
 	if (!scratch) {
 		count_loss(LOSS_NO_SCRATCH);
@@ -207,7 +207,7 @@ INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direct
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
-	in_lane(cpu, lane, sk, tp, cookie, regs, length, direction);
+	in_lane(cpu, lane, sk, tp, cookie, c, regs, length, direction);
 	leave_lane(cpu);
 	return 0;
 }

@@ -99,6 +99,7 @@ struct connection {
 	u32 vector_index; /* and the message that comes next */
 	struct task_identity task;
 	struct endpoints ends;
+	struct task_identity mover; /* of the last call: most connections stay with one thread */
 };
 
 #define FILTER_PROCESS 0x01

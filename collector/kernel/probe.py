@@ -17,6 +17,7 @@ from collector.kernel.ring import CpuStates, Hints, Ring
 
 _REPLY_LIMIT: Final = 1 << 20
 _DESCRIPTOR_LIMIT: Final = 64
+_IDENTITY: Final = 12  # fields of struct task_identity and struct endpoints
 _LOADER: Final = "collector.kernel.loader"
 
 
@@ -111,7 +112,7 @@ def _standing(entry: bytes, now_ns: int) -> Changed:
     kind = ChangeKind.DESTROYED if flags & abi.CONNECTION_GONE else ChangeKind.STANDING
     return Changed(
         now_ns, cookie, connect_ns, established_ns, sent, received, peer_end, sent_calls, received_calls, out, in_,
-        exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, *identity,
+        exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, *identity[:_IDENTITY],
     )  # fmt: skip
 
 
