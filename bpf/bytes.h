@@ -46,13 +46,13 @@ INLINE u64 take_ready(struct connection *c, struct tcp_sock *tp)
 	return ready == READY_UNKNOWN ? 0 : ready;
 }
 
-INLINE int is_muted(u64 cookie, u8 direction, u64 end, int *silent)
+INLINE int is_muted(struct connection *c, u8 direction, u64 end, int *silent)
 {
-	u32 slot = cookie & (HINT_SLOTS - 1);
+	u32 slot = c->cookie & (HINT_SLOTS - 1);
 	struct hint *hint = map_lookup(MAP(MAP_HINTS), &slot);
 	u64 until;
 
-	if (!hint || hint->connection != cookie)
+	if (!hint || hint->connection != c->cookie)
 		return 0;
 	until = hint->until[direction & 1];
 	*silent = end < until;
@@ -73,11 +73,11 @@ INLINE void tell_moved(struct cpu_state *cpu, u32 lane, struct scratch *scratch,
 }
 
 /* First sight of a connection by its bytes: it passed the filters. */
-INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
+INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp,
 				struct connection *c, struct call *call)
 {
 	if (!c) {
-		c = make_connection(cookie);
+		c = make_connection(sk);
 		if (!c)
 			return NULL;
 		c->flags |= CONNECTION_JOINED;
@@ -93,7 +93,7 @@ INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk
 	if (!(c->flags & CONNECTION_JOINED)) {
 		struct transition opened = { .kind = CHANGE_OPENED, .old_state = TCP_SYN_SENT, .new_state = TCP_ESTABLISHED };
 
-		tell_change(cpu, lane, cookie, c, &opened);
+		tell_change(cpu, lane, c, &opened);
 	}
 	return c;
 }
@@ -131,7 +131,7 @@ INLINE u32 capture(struct scratch *scratch, struct connection *c, struct pt_regs
 	return 0;
 }
 
-INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratch, struct tcp_sock *tp, u64 cookie,
+INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratch, struct tcp_sock *tp,
 			 struct connection *c, struct pt_regs *regs)
 {
 	struct call *call = &scratch->call;
@@ -142,12 +142,12 @@ INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratc
 
 	account(cpu, c, tp, call);
 	moved->ready_ns = direction == RECEIVED ? take_ready(c, tp) : 0;
-	muted = is_muted(cookie, direction, c->end[direction], &silent);
+	muted = is_muted(c, direction, c->end[direction], &silent);
 	captured = capture(scratch, c, regs, muted);
 	count_exchange(c, cpu, scratch->payload, captured, direction);
 	if (silent)
 		return;
-	moved->connection = cookie;
+	moved->connection = c->cookie;
 	moved->offset = c->end[direction] - call->length;
 	moved->length = call->length;
 	moved->srtt_us = c->srtt_us;
@@ -161,7 +161,7 @@ INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratc
 	tell_moved(cpu, lane, scratch, captured);
 }
 
-INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, u64 cookie,
+INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp,
 		    struct connection *c, struct pt_regs *regs, int length, u8 direction)
 {
 	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
@@ -180,9 +180,9 @@ INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp
 	if (moves_no_stream(&scratch->call))
 		return;
 	if (!c || !(c->flags & CONNECTION_WATCHED))
-		c = admit(cpu, lane, sk, tp, cookie, c, &scratch->call);
+		c = admit(cpu, lane, sk, tp, c, &scratch->call);
 	if (c)
-		record_bytes(cpu, lane, scratch, tp, cookie, c, regs);
+		record_bytes(cpu, lane, scratch, tp, c, regs);
 }
 
 INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
@@ -190,24 +190,18 @@ INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direct
 	struct cpu_state *cpu;
 	struct connection *c;
 	struct tcp_sock *tp;
-	u64 cookie;
 	u32 lane;
 
 	if (length <= 0 || !is_tcp(sk))
 		return 0;
-	cookie = cookie_of(sk);
-	if (!cookie) {
-		count_loss(LOSS_NO_COOKIE);
-		return 0;
-	}
-	c = find_connection(cookie);
+	c = find_connection(sk);
 	tp = tcp_sock_of(sk);
 	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !passes_filters(sk, tp))
 		return 0;
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
-	in_lane(cpu, lane, sk, tp, cookie, c, regs, length, direction);
+	in_lane(cpu, lane, sk, tp, c, regs, length, direction);
 	leave_lane(cpu);
 	return 0;
 }

@@ -42,3 +42,15 @@ PROGRAM(sched_process_fork)(u64 *ctx)
 	return on_fork((struct task_struct *)ctx[0], (struct task_struct *)ctx[1]);
 }
 #endif
+
+#ifdef SOCKET_STORAGE
+/* Tells every watched connection to whoever reads the iterator. */
+PROGRAM(bpf_sk_storage_map)(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct connection *c = ctx->value;
+
+	if (c && (c->flags & CONNECTION_WATCHED))
+		seq_write(ctx->meta->seq, c, sizeof(*c));
+	return 0;
+}
+#endif

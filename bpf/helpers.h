@@ -14,6 +14,8 @@ static u64 (*current_pid_tgid)(void) = (void *)14;
 static u64 (*current_uid_gid)(void) = (void *)15;
 static long (*current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*socket_cookie)(void *sk) = (void *)46;
+static void *(*storage_get)(void *map, void *sk, void *value, u64 flags) = (void *)107;
+static long (*seq_write)(void *seq, const void *data, u32 size) = (void *)127;
 static u64 (*current_cgroup_id)(void) = (void *)80;
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
@@ -28,6 +30,7 @@ static long (*task_pt_regs)(void *task) = (void *)175;
 #define MAP_ANY 0
 #define MAP_NOEXIST 1
 #define RING_NO_WAKEUP 1
+#define STORAGE_CREATE 1
 
 #define compiler_barrier() asm volatile("" ::: "memory")
 #define swap16(x) ((u16)__builtin_bswap16(x)) /* network order; every supported machine is little-endian */

@@ -96,20 +96,14 @@ INLINE struct tcp_sock *tcp_sock_of(struct sock *sk)
 
 INLINE u64 cookie_of(struct sock *sk)
 {
-#ifdef PLAIN_LOADS
-	return socket_cookie(sk);
-#else
 	return LOAD(sk->__sk_common.skc_cookie.counter);
-#endif
 }
 
-/* In tracepoints the socket is typed on every rung, so its cookie is made there if it has none yet. */
-INLINE u64 cookie_in_life(struct sock *sk)
+/* In tracepoints the socket is typed on every rung: there it gets its cookie if it has none yet. */
+INLINE void ensure_cookie(struct sock *sk)
 {
-#ifdef TYPED_LIFE
-	return socket_cookie(sk);
-#else
-	return cookie_of(sk);
+#if defined(TYPED_LIFE) && !defined(SOCKET_STORAGE)
+	socket_cookie(sk);
 #endif
 }
 

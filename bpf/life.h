@@ -4,22 +4,23 @@
  */
 #pragma once
 
-INLINE void on_connecting(struct sock *sk, u64 cookie)
+INLINE struct connection *on_connecting(struct sock *sk)
 {
-	struct connection *c = make_connection(cookie);
+	struct connection *c = make_connection(sk);
 
 	if (!c)
-		return;
+		return NULL;
 	c->flags |= CONNECTION_CONNECTOR;
 	c->connect_ns = monotonic_ns();
 	fill_task(&c->task);
 	fill_ends(&c->ends, sk, tcp_sock_of(sk));
+	return c;
 }
 
-INLINE struct connection *on_established(struct sock *sk, struct tcp_sock *tp, u64 cookie, struct connection *c)
+INLINE struct connection *on_established(struct sock *sk, struct tcp_sock *tp, struct connection *c)
 {
 	if (!c)
-		c = make_connection(cookie);
+		c = make_connection(sk);
 	if (!c)
 		return NULL;
 	c->established_ns = monotonic_ns();
@@ -87,30 +88,24 @@ INLINE int on_state(struct sock *sk, int old_state, int new_state)
 	struct tcp_sock *tp;
 	struct connection *c;
 	struct cpu_state *cpu;
-	u64 cookie;
 	u32 lane;
 
 	if (!is_tcp(sk) || old_state == TCP_LISTEN || new_state == TCP_LISTEN)
 		return 0;
 	if (old_state == TCP_CLOSE && new_state == TCP_CLOSE)
 		return 0;
-	cookie = cookie_in_life(sk);
-	if (!cookie) {
-		count_loss(LOSS_NO_COOKIE);
-		return 0;
-	}
+	ensure_cookie(sk);
 	tp = tcp_sock_of(sk);
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
-	c = find_connection(cookie);
+	c = find_connection(sk);
 	if (new_state == TCP_SYN_SENT) {
-		on_connecting(sk, cookie);
-		c = find_connection(cookie);
+		c = on_connecting(sk);
 		if (c && admits_change(sk, tp, 1))
 			start_watching(c, cpu);
 	} else if (new_state == TCP_ESTABLISHED) {
-		c = on_established(sk, tp, cookie, c);
+		c = on_established(sk, tp, c);
 		if (c && !(c->flags & (CONNECTION_WATCHED | CONNECTION_CONNECTOR)) && admits_change(sk, tp, 0))
 			start_watching(c, cpu);
 	}
@@ -118,7 +113,7 @@ INLINE int on_state(struct sock *sk, int old_state, int new_state)
 		step.shutdown = LOAD(sk->sk_shutdown) & 3;
 		note_change(sk, tp, c, step.kind);
 		if (c->flags & CONNECTION_WATCHED)
-			tell_change(cpu, lane, cookie, c, &step);
+			tell_change(cpu, lane, c, &step);
 	}
 	leave_lane(cpu);
 	return 0;
@@ -130,13 +125,11 @@ INLINE int on_destroyed(struct sock *sk)
 	struct tcp_sock *tp;
 	struct connection *c;
 	struct cpu_state *cpu;
-	u64 cookie;
 	u32 lane;
 
 	if (!is_tcp(sk))
 		return 0;
-	cookie = cookie_in_life(sk);
-	c = cookie ? find_connection(cookie) : NULL;
+	c = find_connection(sk);
 	if (!c)
 		return 0;
 	tp = tcp_sock_of(sk);
@@ -145,10 +138,10 @@ INLINE int on_destroyed(struct sock *sk)
 		return 0;
 	step.old_state = step.new_state = LOAD(sk->__sk_common.skc_state);
 	note_change(sk, tp, c, CHANGE_DESTROYED);
-	if ((c->flags & CONNECTION_WATCHED) && tell_change(cpu, lane, cookie, c, &step))
-		c->flags |= CONNECTION_GONE; /* the totals stay for user space to sweep */
-	else if (map_delete(MAP(MAP_CONNECTIONS), &cookie))
-		count_loss(LOSS_CONNECTION_DELETE);
+	if ((c->flags & CONNECTION_WATCHED) && tell_change(cpu, lane, c, &step))
+		keep_for_sweep(c);
+	else
+		drop_connection(c);
 	leave_lane(cpu);
 	return 0;
 }
@@ -156,12 +149,11 @@ INLINE int on_destroyed(struct sock *sk)
 INLINE int on_ready(struct sock *sk)
 {
 	struct connection *c;
-	u64 cookie, now;
+	u64 now;
 
 	if (!is_tcp(sk))
 		return 0;
-	cookie = cookie_in_life(sk);
-	c = cookie ? find_connection(cookie) : NULL;
+	c = find_connection(sk);
 	if (!c)
 		return 0;
 	now = monotonic_ns();
@@ -173,8 +165,7 @@ INLINE int on_ready(struct sock *sk)
 
 INLINE int on_reset(struct sock *sk)
 {
-	u64 cookie = is_tcp(sk) ? cookie_in_life(sk) : 0;
-	struct connection *c = cookie ? find_connection(cookie) : NULL;
+	struct connection *c = is_tcp(sk) ? find_connection(sk) : NULL;
 
 	if (c)
 		c->flags |= CONNECTION_RESET;
@@ -183,8 +174,7 @@ INLINE int on_reset(struct sock *sk)
 
 INLINE int on_retransmit(struct sock *sk)
 {
-	u64 cookie = is_tcp(sk) ? cookie_in_life(sk) : 0;
-	struct connection *c = cookie ? find_connection(cookie) : NULL;
+	struct connection *c = is_tcp(sk) ? find_connection(sk) : NULL;
 	struct tcp_sock *tp;
 
 	if (!c)

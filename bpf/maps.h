@@ -7,7 +7,7 @@
 
 enum map_number {
 	MAP_EVENTS = 1,      /* ring buffer of records */
-	MAP_CONNECTIONS = 2, /* hash: socket cookie -> struct connection */
+	MAP_CONNECTIONS = 2, /* hash: socket cookie -> struct connection; beside MAP_SOCKETS only those whose end was lost */
 	MAP_CPUS = 3,        /* array, mapped by user space: struct cpu_state */
 	MAP_SCRATCH = 4,     /* per-CPU array by lane: struct scratch */
 	MAP_SETTINGS = 5,    /* array of one: struct settings */
@@ -17,6 +17,7 @@ enum map_number {
 	MAP_PORTS = 9,       /* hash: u32 port -> u8 */
 	MAP_HINTS = 10,      /* array, mapped by user space: struct hint */
 	MAP_BLANK = 11,      /* array of one: a struct connection of zeros */
+	MAP_SOCKETS = 13,    /* storage at the socket itself: struct connection, on rungs with typed sockets */
 	MAP_CALLS = 12,      /* hash, kprobe rung only: thread and direction -> socket in a running call */
 };
 
@@ -72,8 +73,9 @@ struct cpu_state {
 
 #define READY_UNKNOWN 1 /* in ready_ns: unread bytes whose arrival was not seen singly */
 
-/* One per TCP connection, by socket cookie. */
+/* One per TCP connection. */
 struct connection {
+	u64 cookie;
 	u64 connect_ns;
 	u64 established_ns;
 	u64 ready_ns; /* when the first unread byte became readable; 0: nothing unread */

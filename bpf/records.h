@@ -22,24 +22,81 @@ INLINE void base_streams(struct connection *c, struct tcp_sock *tp)
 	c->flags |= CONNECTION_BASED;
 }
 
-INLINE struct connection *find_connection(u64 cookie)
+/* Where sockets are typed, the entry stands at the socket: no cookie to fetch, nothing to hash, freed with it. */
+#ifdef SOCKET_STORAGE
+
+INLINE struct connection *find_connection(struct sock *sk)
 {
-	return map_lookup(MAP(MAP_CONNECTIONS), &cookie);
+	return storage_get(MAP(MAP_SOCKETS), sk, NULL, 0);
 }
 
-INLINE struct connection *make_connection(u64 cookie)
+INLINE struct connection *make_connection(struct sock *sk)
 {
+	struct connection *made = storage_get(MAP(MAP_SOCKETS), sk, NULL, STORAGE_CREATE);
+
+	if (!made)
+		count_loss(LOSS_CONNECTION_TABLE_FULL);
+	else if (!made->cookie)
+		made->cookie = socket_cookie(sk);
+	return made;
+}
+
+/* The last record was lost: the totals go where user space finds them. */
+INLINE void keep_for_sweep(struct connection *c)
+{
+	c->flags |= CONNECTION_GONE;
+	if (map_update(MAP(MAP_CONNECTIONS), &c->cookie, c, MAP_ANY))
+		count_loss(LOSS_CONNECTION_TABLE_FULL);
+}
+
+INLINE void drop_connection(struct connection *c)
+{
+}
+
+#else
+
+INLINE struct connection *find_connection(struct sock *sk)
+{
+	u64 cookie = cookie_of(sk);
+
+	return cookie ? map_lookup(MAP(MAP_CONNECTIONS), &cookie) : NULL;
+}
+
+INLINE struct connection *make_connection(struct sock *sk)
+{
+	u64 cookie = cookie_of(sk);
 	struct connection *blank, *made;
 	u32 zero = 0;
 
+	if (!cookie) {
+		count_loss(LOSS_NO_COOKIE);
+		return NULL;
+	}
 	blank = map_lookup(MAP(MAP_BLANK), &zero);
 	if (blank)
 		map_update(MAP(MAP_CONNECTIONS), &cookie, blank, MAP_NOEXIST); /* another CPU may have been first */
-	made = find_connection(cookie);
+	made = map_lookup(MAP(MAP_CONNECTIONS), &cookie);
 	if (!made)
 		count_loss(LOSS_CONNECTION_TABLE_FULL);
+	else
+		made->cookie = cookie;
 	return made;
 }
+
+INLINE void keep_for_sweep(struct connection *c)
+{
+	c->flags |= CONNECTION_GONE;
+}
+
+INLINE void drop_connection(struct connection *c)
+{
+	u64 cookie = c->cookie;
+
+	if (map_delete(MAP(MAP_CONNECTIONS), &cookie))
+		count_loss(LOSS_CONNECTION_DELETE);
+}
+
+#endif
 
 INLINE void start_watching(struct connection *c, struct cpu_state *cpu)
 {
@@ -69,7 +126,7 @@ struct transition {
 };
 
 /* Returns 0 where the record is in the ring. */
-INLINE long tell_change(struct cpu_state *cpu, u32 lane, u64 cookie, struct connection *c, struct transition *step)
+INLINE long tell_change(struct cpu_state *cpu, u32 lane, struct connection *c, struct transition *step)
 {
 	struct changed *record = ring_reserve(MAP(MAP_EVENTS), sizeof(struct changed), 0);
 
@@ -79,7 +136,7 @@ INLINE long tell_change(struct cpu_state *cpu, u32 lane, u64 cookie, struct conn
 		return -1;
 	}
 	fill_head(&record->head, cpu, lane, RECORD_CHANGED, sizeof(struct changed), monotonic_ns());
-	record->connection = cookie;
+	record->connection = c->cookie;
 	record->connect_ns = c->connect_ns;
 	record->established_ns = c->established_ns;
 	record->sent_bytes = c->end[SENT];

@@ -8,13 +8,15 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from collector.kernel import headers
+from collector.kernel import abi, headers
 from collector.kernel.bpf_syscall import (
     ATTACH_TRACE_FEXIT,
+    ATTACH_TRACE_ITER,
     ATTACH_TRACE_RAW_TP,
     PROG_TYPE_KPROBE,
     PROG_TYPE_TRACING,
     attach_tracing,
+    link_iterator,
     load_program,
 )
 from collector.kernel.btf import KernelTypes
@@ -31,7 +33,7 @@ _ATTR_SIZE: Final = 112
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def load_and_attach(program: Program, instructions: bytes, types: KernelTypes) -> list[int]:
+def load_and_attach(program: Program, instructions: bytes, types: KernelTypes, maps: dict[int, int]) -> list[int]:
     """Return the descriptors that keep the program attached. Raises KernelRefused."""
     match program.hook:
         case Hook.TRACEPOINT:
@@ -42,6 +44,18 @@ def load_and_attach(program: Program, instructions: bytes, types: KernelTypes) -
             return _kprobe(program, instructions, at_return=False)
         case Hook.KRETPROBE:
             return _kprobe(program, instructions, at_return=True)
+        case Hook.ITERATOR:
+            loaded = load_program(
+                instructions,
+                kind=PROG_TYPE_TRACING,
+                name=program.name,
+                attach_type=ATTACH_TRACE_ITER,
+                btf_id=types.functions[program.target][0],
+            )
+            try:
+                return [link_iterator(loaded, maps[abi.MAP_SOCKETS])]
+            finally:
+                os.close(loaded)
 
 
 def _tracing(program: Program, instructions: bytes, attach_type: int, btf_id: int) -> list[int]:

@@ -19,10 +19,14 @@ _MAP_DELETE: Final = 3
 _MAP_NEXT_KEY: Final = 4
 _PROG_LOAD: Final = 5
 _RAW_TRACEPOINT_OPEN: Final = 17
+_BTF_LOAD: Final = 18
+_LINK_CREATE: Final = 28
+_ITER_CREATE: Final = 33
 
 MAP_TYPE_HASH: Final = 1
 MAP_TYPE_ARRAY: Final = 2
 MAP_TYPE_PERCPU_ARRAY: Final = 6
+MAP_TYPE_SK_STORAGE: Final = 24
 MAP_TYPE_RINGBUF: Final = 27
 F_NO_PREALLOC: Final = 1
 F_MMAPABLE: Final = 0x400
@@ -31,6 +35,7 @@ PROG_TYPE_KPROBE: Final = 2
 PROG_TYPE_TRACING: Final = 26
 ATTACH_TRACE_RAW_TP: Final = 23
 ATTACH_TRACE_FEXIT: Final = 25
+ATTACH_TRACE_ITER: Final = 28
 
 _LOG_SIZE: Final = 1 << 20
 _ATTACH_BTF_ID_OFFSET: Final = 108
@@ -57,6 +62,45 @@ def create_map(kind: int, *, key_size: int, value_size: int, entries: int, flags
         return _bpf(_MAP_CREATE, attributes)
     except OSError as refusal:
         raise KernelRefused(f"map {name}: {refusal.strerror}") from refusal
+
+
+def create_socket_storage(value_size: int, name: str) -> int:
+    """Return the descriptor of a map whose values stand at sockets. It wants BTF: an int key, a struct of that size."""
+    text = b"\0int\0value\0"
+    types = struct.pack("<IIII", 1, 1 << 24, 4, 1 << 24 | 32) + struct.pack("<III", 5, 4 << 24, value_size)
+    blob = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(text)) + types + text
+    buffer = ctypes.create_string_buffer(blob, len(blob))
+    attributes = bytearray(_ATTR_SIZE)
+    struct.pack_into("<QQI", attributes, 0, ctypes.addressof(buffer), 0, len(blob))
+    try:
+        btf = _bpf(_BTF_LOAD, attributes)
+        attributes = bytearray(_ATTR_SIZE)
+        struct.pack_into("<IIIII", attributes, 0, MAP_TYPE_SK_STORAGE, 4, value_size, 0, F_NO_PREALLOC)
+        struct.pack_into("<16sIIII", attributes, 28, name.encode()[:15], 0, btf, 1, 2)
+        try:
+            return _bpf(_MAP_CREATE, attributes)
+        finally:
+            os.close(btf)
+    except OSError as refusal:
+        raise KernelRefused(f"map {name}: {refusal.strerror}") from refusal
+
+
+def link_iterator(program: int, over_map: int) -> int:
+    """Return a link whose iterators run `program` over every element of a map."""
+    target = ctypes.create_string_buffer(struct.pack("<I", over_map), 4)
+    attributes = bytearray(_ATTR_SIZE)
+    struct.pack_into("<IIIIQI", attributes, 0, program, 0, ATTACH_TRACE_ITER, 0, ctypes.addressof(target), 4)
+    try:
+        return _bpf(_LINK_CREATE, attributes)
+    except OSError as refusal:
+        raise KernelRefused(f"iterator: {refusal.strerror}") from refusal
+
+
+def create_iterator(link: int) -> int:
+    """Return a descriptor; reading it to its end is one pass of the iterator."""
+    attributes = bytearray(8)
+    struct.pack_into("<II", attributes, 0, link, 0)
+    return _bpf(_ITER_CREATE, attributes)
 
 
 def load_program(  # noqa: PLR0913  # the attributes of one system call

@@ -4,7 +4,7 @@ It holds the maps that an unprivileged process may not read on every kernel, and
 everything is detached, and the broker, seeing its socket closed, ends too.
 
 Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length and as many bytes.
-  C  connections: (u64 cookie, struct connection)*; entries whose socket is gone are removed once told
+  C  connections: struct connection*; entries whose socket is gone are removed once told
   S  one more byte, a signal number: sent to the command that the watch started
 """
 
@@ -22,7 +22,7 @@ _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
 _ALLOWED_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT})
 _LENGTH: Final = struct.Struct("<I")
 _COOKIE: Final = struct.Struct("<Q")
-_FLAGS_OFFSET: Final = struct.calcsize("<QQQQ2Q2QQ2I2I2IIIIII")
+_FLAGS_OFFSET: Final = struct.calcsize("<QQQQQ2Q2QQ2I2I2IIIIII")
 
 
 def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket]:
@@ -41,17 +41,17 @@ def _serve(link: socket.socket, user: str, command_pid: int) -> NoReturn:
     with contextlib.suppress(OSError, EOFError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
-        _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+        _, descriptors, _, _ = socket.recv_fds(link, 1, 2)
         privileges.become(*privileges.account(user), keep=_KEPT)
         while request := link.recv(1):
-            _answer(link, request, descriptors[0], command_pid)
+            _answer(link, request, descriptors, command_pid)
         status = 0
     os._exit(status)
 
 
-def _answer(link: socket.socket, request: bytes, connections: int, command_pid: int) -> None:
+def _answer(link: socket.socket, request: bytes, tables: list[int], command_pid: int) -> None:
     if request == b"C":
-        body = b"".join(_entries(connections))
+        body = b"".join([*_hashed(tables[0]), *map(_at_sockets, tables[1:])])
         link.sendall(_LENGTH.pack(len(body)) + body)
     elif request == b"S":
         number = link.recv(1)[0]
@@ -63,7 +63,7 @@ def _answer(link: socket.socket, request: bytes, connections: int, command_pid: 
         raise EOFError
 
 
-def _entries(connections: int) -> list[bytes]:
+def _hashed(connections: int) -> list[bytes]:
     found = []
     for key in bpf_syscall.keys(connections, _COOKIE.size):
         value = bpf_syscall.lookup(connections, key, abi.CONNECTION.size)
@@ -71,10 +71,16 @@ def _entries(connections: int) -> list[bytes]:
             continue
         (flags,) = struct.unpack_from("<I", value, _FLAGS_OFFSET)
         if flags & abi.CONNECTION_WATCHED:
-            found.append(key + value)
+            found.append(value)
         if flags & abi.CONNECTION_GONE:
             bpf_syscall.delete(connections, key)
     return found
+
+
+def _at_sockets(iterator: int) -> bytes:
+    """Let the iterator program write every watched entry."""
+    with open(bpf_syscall.create_iterator(iterator), "rb", buffering=1 << 16) as entries:  # noqa: PTH123  # a descriptor
+        return entries.read()
 
 
 class BrokerClient:
@@ -83,14 +89,14 @@ class BrokerClient:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    def hand_over(self, connections: int) -> None:
-        """Give the broker the connection table."""
-        socket.send_fds(self._link, [b"\0"], [connections])
+    def hand_over(self, tables: list[int]) -> None:
+        """Give the broker the connection tables."""
+        socket.send_fds(self._link, [b"\0"], tables)
 
     def connections(self) -> list[bytes]:
-        """Return the table's watched entries: cookie and struct connection of each, raw."""
+        """Return the table's watched entries: struct connection of each, raw."""
         body = self._ask(b"C")
-        size = _COOKIE.size + abi.CONNECTION.size
+        size = abi.CONNECTION.size
         return [body[at : at + size] for at in range(0, len(body), size)]
 
     def signal_command(self, number: int) -> None:

@@ -16,18 +16,19 @@ from collector.kernel import abi, attach, btf, canary, compiler, headers, maps
 from collector.kernel.errors import KernelProblem, KernelRefused
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
-from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Plan, Rung, blind_spots, plan
+from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
 
-_HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS, abi.MAP_CONNECTIONS, abi.MAP_PROCESSES)
+_HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS, abi.MAP_CONNECTIONS)
 _SETTLE_S: Final = 0.005
 
 
 class Load:
     """One rung loaded: its maps and attachments."""
 
-    def __init__(self, request: LoadRequest) -> None:
-        self.maps = maps.make_maps(request)
+    def __init__(self, request: LoadRequest, *, socket_storage: bool) -> None:
+        self.maps = maps.make_maps(request, socket_storage=socket_storage)
         self.attachments: list[int] = []
+        self.iterators: list[int] = []
         self.request = request
         self.sequences: dict[int, int] = {}
 
@@ -37,7 +38,8 @@ class Load:
         code = compiler.compile_programs(Path(self.request.cache), identity, chosen.definitions, names)
         for program in chosen.programs:
             instructions = maps.link_maps(code[program.name], self.maps)
-            self.attachments += attach.load_and_attach(program, instructions, types)
+            held = self.iterators if program.hook is Hook.ITERATOR else self.attachments
+            held += attach.load_and_attach(program, instructions, types, self.maps)
 
     def prove(self) -> str:
         """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
@@ -57,7 +59,7 @@ class Load:
 
     def close(self) -> None:
         """Detach and forget."""
-        for descriptor in (*self.attachments, *self.maps.values()):
+        for descriptor in (*self.attachments, *self.iterators, *self.maps.values()):
             os.close(descriptor)
 
 
@@ -76,6 +78,7 @@ def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
                 rung=rung.name,
                 tried=tuple(tried),
                 cpus=maps.possible_cpus(),
+                tables=1 + len(loaded.iterators),
                 sequences=loaded.sequences,
                 warm=warm,
             )
@@ -95,7 +98,7 @@ def _try_rung(
     )
     if isinstance(chosen, str):
         return RungResult(name=rung.name, loaded=False, fired=False, reason=chosen), None
-    attempt = Load(request)
+    attempt = Load(request, socket_storage=rung.plain_loads)
     try:
         attempt.run(chosen, identity, types)
     except KernelRefused as refusal:
@@ -123,7 +126,7 @@ def main() -> None:
         return
     descriptors: list[int] = []
     if loaded:
-        descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.attachments]
+        descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.iterators, *loaded.attachments]
         maps.watch(loaded.maps, request.filters)
     socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
 

@@ -13,8 +13,9 @@ from collector.kernel.bpf_syscall import (
     MAP_TYPE_PERCPU_ARRAY,
     MAP_TYPE_RINGBUF,
     create_map,
-    keys,
+    create_socket_storage,
     delete,
+    keys,
     update,
 )
 from collector.kernel.request import Filters, LoadRequest
@@ -32,11 +33,11 @@ def possible_cpus() -> int:
     return int(_POSSIBLE.read_text().strip().replace(",", "-").split("-")[-1]) + 1
 
 
-def make_maps(request: LoadRequest) -> Maps:
+def make_maps(request: LoadRequest, *, socket_storage: bool) -> Maps:
     """Create every map. Raises KernelRefused."""
     flat = {"key_size": 4, "entries": 1}
     table = {"entries": _ENTRIES, "value_size": 1}
-    return {
+    made = {
         abi.MAP_EVENTS: create_map(
             MAP_TYPE_RINGBUF, key_size=0, value_size=0, entries=request.ring_size, name="ns_events"
         ),
@@ -79,6 +80,9 @@ def make_maps(request: LoadRequest) -> Maps:
         abi.MAP_BLANK: create_map(MAP_TYPE_ARRAY, value_size=abi.CONNECTION.size, name="ns_blank", **flat),
         abi.MAP_CALLS: create_map(MAP_TYPE_HASH, key_size=8, value_size=8, entries=16384, name="ns_calls"),
     }
+    if socket_storage:
+        made[abi.MAP_SOCKETS] = create_socket_storage(abi.CONNECTION.size, "ns_sockets")
+    return made
 
 
 def link_maps(instructions: bytes, maps: Maps) -> bytes:
@@ -124,5 +128,5 @@ def _clear(descriptor: int, key_size: int) -> None:
 
 
 def forget_connections(maps: Maps) -> None:
-    """Empty the connection table."""
+    """Empty the connection table. What stands at sockets goes with them."""
     _clear(maps[abi.MAP_CONNECTIONS], 8)

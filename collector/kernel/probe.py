@@ -46,14 +46,15 @@ class Probe:
             raise LoaderFailed(reply.problem)
         if reply.rung is None:
             raise NoRung({result.name: result.reason for result in reply.tried})
-        events, cpus, hints, connections, processes, *self._attachments = descriptors
-        broker.hand_over(connections)
+        events, cpus, hints, *rest = descriptors
+        tables, self._attachments = rest[: reply.tables], rest[reply.tables :]
+        broker.hand_over(tables)
         self.reply = reply
         self._broker = broker
         self._states = CpuStates(cpus, reply.cpus)
         self._hints = Hints(hints)
         self._ring = Ring(events, request.ring_size, reply.sequences)
-        for descriptor in (events, cpus, hints, connections, processes):
+        for descriptor in (events, cpus, hints, *tables):
             os.close(descriptor)  # the mappings and the broker hold what is needed
 
     @property
@@ -99,12 +100,11 @@ class Probe:
 
 
 def _standing(entry: bytes, now_ns: int) -> Changed:
-    cookie = int.from_bytes(entry[:8], "little")
     (
-        connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1, sent_calls,
+        cookie, connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1, sent_calls,
         received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn, _length, _vector,
         _tid, _index, *identity,
-    ) = abi.CONNECTION.unpack_from(entry, 8)  # fmt: skip
+    ) = abi.CONNECTION.unpack_from(entry)  # fmt: skip
     known = ChangeFlag(0)
     for theirs, ours in ((0x02, ChangeFlag.JOINED), (0x04, ChangeFlag.CONNECTOR), (0x08, ChangeFlag.RESET_RECEIVED)):
         if flags & theirs:

@@ -38,11 +38,15 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. Descriptors, in this order: events, CPU states, hints, connections, processes, then attachments."""
+    """The answer. Descriptors, in this order: events, CPU states, hints, `tables` for the broker, then attachments.
+
+    Tables: the connections hash and, where entries stand at their sockets, the iterator over those.
+   """
 
     rung: str | None
     tried: tuple[RungResult, ...]
     cpus: int = 0
+    tables: int = 0
     sequences: dict[int, int] = {}
     warm: bool = False
     problem: str = ""

@@ -14,6 +14,7 @@ class Hook(Enum):
     FEXIT = "fexit"
     KPROBE = "kprobe"
     KRETPROBE = "kretprobe"
+    ITERATOR = "iterator"  # runs when user space reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,8 @@ BY_NAME: Final = {rung.name: rung for rung in LADDER}
 
 _LIFE: Final = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", "tcp_retransmit_skb")
 _READY: Final = "sk_data_ready"
-FUNCTIONS: Final = frozenset(program.target for program in (*FEXIT.programs, *KPROBE.programs))
+_ITERATOR: Final = "bpf_sk_storage_map"
+FUNCTIONS: Final = frozenset({"tcp_sendmsg", "tcp_recvmsg", f"bpf_iter_{_ITERATOR}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,8 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
     definitions = [rung.definition, "TYPED_LIFE"]
     programs = [*rung.programs, *_tracepoints(*_LIFE)]
     if rung.plain_loads:
-        definitions.append("PLAIN_LOADS")
+        definitions += ["PLAIN_LOADS", "SOCKET_STORAGE"]
+        programs.append(Program(name=_ITERATOR, hook=Hook.ITERATOR, target=f"bpf_iter_{_ITERATOR}"))
     if _READY in types.tracepoints:
         definitions.append("HAS_DATA_READY")
         programs += _tracepoints(_READY)
@@ -130,7 +133,7 @@ def _exists(program: Program, types: KernelTypes) -> bool:
     match program.hook:
         case Hook.TRACEPOINT:
             return program.target in types.tracepoints
-        case Hook.FEXIT | Hook.KPROBE | Hook.KRETPROBE:
+        case Hook.FEXIT | Hook.KPROBE | Hook.KRETPROBE | Hook.ITERATOR:
             return program.target in types.functions
 
 
