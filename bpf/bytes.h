@@ -155,7 +155,8 @@ INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratc
 	moved->retransmits = c->retransmits;
 	moved->syscall = call->number;
 	moved->direction = direction;
-	refresh_task(&c->mover);
+	if (!is_task(&c->mover))
+		fill_task(&c->mover);
 	moved->task = c->mover;
 	moved->ends = c->ends;
 	tell_moved(cpu, lane, scratch, captured);
@@ -185,6 +186,33 @@ INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp
 		record_bytes(cpu, lane, scratch, tp, c, regs);
 }
 
+/* The filters' word on this thread and socket; a no is remembered while neither changes. A command name may change at
+ * any time, so it is asked again. */
+INLINE int wants(struct sock *sk, struct connection *c)
+{
+	struct settings *settings = settings_of();
+
+	if (!settings) {
+		count_loss(LOSS_NO_SETTINGS);
+		return 0;
+	}
+	if (c && c->rejected == settings->generation && is_task(&c->mover))
+		return 0;
+	if (passes_filters(settings, sk, tcp_sock_of(sk)))
+		return 1;
+	if (!c) {
+		c = make_connection(sk);
+		if (!c)
+			return 0;
+		c->flags |= CONNECTION_JOINED;
+	}
+	if (!(settings->filters & FILTER_COMM)) {
+		fill_task(&c->mover);
+		c->rejected = settings->generation;
+	}
+	return 0;
+}
+
 INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
 {
 	struct cpu_state *cpu;
@@ -195,12 +223,12 @@ INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direct
 	if (length <= 0 || !is_tcp(sk))
 		return 0;
 	c = find_connection(sk);
-	tp = tcp_sock_of(sk);
-	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !passes_filters(sk, tp))
+	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !wants(sk, c))
 		return 0;
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
+	tp = tcp_sock_of(sk);
 	in_lane(cpu, lane, sk, tp, c, regs, length, direction);
 	leave_lane(cpu);
 	return 0;

@@ -63,15 +63,10 @@ INLINE int is_observer(struct settings *settings)
 }
 
 /* In the context of the process that uses the socket. */
-INLINE int passes_filters(struct sock *sk, struct tcp_sock *tp)
+INLINE int passes_filters(struct settings *settings, struct sock *sk, struct tcp_sock *tp)
 {
-	struct settings *settings = settings_of();
 	struct task_struct *task, *leader;
 
-	if (!settings) {
-		count_loss(LOSS_NO_SETTINGS);
-		return 0;
-	}
 	if (is_observer(settings))
 		return 0;
 	if (!settings->filters)
@@ -90,11 +85,9 @@ INLINE int passes_filters(struct sock *sk, struct tcp_sock *tp)
 }
 
 /* In softirq, where the process is not known: only ports can decide. */
-INLINE int passes_without_process(struct sock *sk, struct tcp_sock *tp)
+INLINE int passes_without_process(struct settings *settings, struct sock *sk, struct tcp_sock *tp)
 {
-	struct settings *settings = settings_of();
-
-	if (!settings || (settings->filters & ~FILTER_PORT))
+	if (settings->filters & ~FILTER_PORT)
 		return 0;
 	return !(settings->filters & FILTER_PORT) || matches_port(sk, tp);
 }

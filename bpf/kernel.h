@@ -122,15 +122,14 @@ INLINE void fill_task(struct task_identity *identity)
 	read_kernel(identity->comm, COMM_SIZE, leader->comm);
 }
 
-/* As fill_task, but cheap while the same thread of the same program goes on. */
-INLINE void refresh_task(struct task_identity *identity)
+/* The same thread of the same program as before? */
+INLINE int is_task(struct task_identity *identity)
 {
 	struct task_struct *task = (struct task_struct *)current_task_btf();
 	struct task_struct *leader = LOAD(task->group_leader);
 
-	if (identity->tid != LOAD(task->pid) || identity->exec_id != LOAD(leader->self_exec_id) ||
-	    identity->started_ns != LOAD(leader->start_boottime))
-		fill_task(identity);
+	return identity->tid == LOAD(task->pid) && identity->exec_id == LOAD(leader->self_exec_id) &&
+	       identity->started_ns == LOAD(leader->start_boottime);
 }
 
 INLINE void fill_v4(u8 *to, u32 address)

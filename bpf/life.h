@@ -79,7 +79,11 @@ INLINE void note_change(struct sock *sk, struct tcp_sock *tp, struct connection 
 /* Whether the process that opened or will use it is watched; ports alone can decide in softirq. */
 INLINE int admits_change(struct sock *sk, struct tcp_sock *tp, int in_process)
 {
-	return in_process ? passes_filters(sk, tp) : passes_without_process(sk, tp);
+	struct settings *settings = settings_of();
+
+	if (!settings)
+		return 0;
+	return in_process ? passes_filters(settings, sk, tp) : passes_without_process(settings, sk, tp);
 }
 
 INLINE int on_state(struct sock *sk, int old_state, int new_state)
@@ -154,7 +158,7 @@ INLINE int on_ready(struct sock *sk)
 	if (!is_tcp(sk))
 		return 0;
 	c = find_connection(sk);
-	if (!c)
+	if (!c || (c->rejected && !(c->flags & CONNECTION_WATCHED)))
 		return 0;
 	now = monotonic_ns();
 	c->ready_last_ns = now;

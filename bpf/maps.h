@@ -95,7 +95,8 @@ struct connection {
 	u8 start[16]; /* the first bytes of this turn, until the status is known */
 	u8 turn;      /* direction + 1 of the last call */
 	u8 start_length;
-	u8 reserved[6];
+	u8 reserved[2];
+	u32 rejected; /* the generation of filters that said no to `mover` */
 	u64 vector; /* sendmmsg/recvmmsg: the array in use, */
 	u32 vector_tid;
 	u32 vector_index; /* and the message that comes next */
@@ -113,7 +114,7 @@ struct connection {
 struct settings {
 	u32 filters;
 	u32 excluded[EXCLUDED_PIDS]; /* the observer's own processes */
-	u32 reserved;
+	u32 generation; /* grows when the filters change */
 };
 
 enum process_mode { PROCESS_WATCHED = 1, PROCESS_AND_CHILDREN = 2 };

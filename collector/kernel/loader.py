@@ -43,11 +43,11 @@ class Load:
 
     def prove(self) -> str:
         """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
-        maps.watch(self.maps, Filters(pids=(os.getpid(),)))
+        maps.watch(self.maps, Filters(pids=(os.getpid(),)), generation=1)
         states = CpuStates(self.maps[abi.MAP_CPUS], maps.possible_cpus())
         ring = Ring(self.maps[abi.MAP_EVENTS], self.request.ring_size, states.sequences())
         missed = canary.sing(ring)
-        maps.watch(self.maps, Filters(pids=(0xFFFFFFFF,)))
+        maps.watch(self.maps, Filters(pids=(0xFFFFFFFF,)), generation=2)
         time.sleep(_SETTLE_S)
         maps.forget_connections(self.maps)
         while ring.drain():
@@ -127,7 +127,7 @@ def main() -> None:
     descriptors: list[int] = []
     if loaded:
         descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.iterators, *loaded.attachments]
-        maps.watch(loaded.maps, request.filters)
+        maps.watch(loaded.maps, request.filters, generation=3)
     socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
 
 

@@ -95,7 +95,7 @@ def link_maps(instructions: bytes, maps: Maps) -> bytes:
     return bytes(code)
 
 
-def watch(maps: Maps, filters: Filters) -> None:
+def watch(maps: Maps, filters: Filters, *, generation: int) -> None:
     """Put the filters into force: tables first, then the settings that consult them."""
     for number in (abi.MAP_PROCESSES, abi.MAP_COMMS, abi.MAP_CGROUPS, abi.MAP_PORTS):
         _clear(maps[number], {abi.MAP_COMMS: abi.COMM_SIZE, abi.MAP_CGROUPS: 8}.get(number, 4))
@@ -110,7 +110,7 @@ def watch(maps: Maps, filters: Filters) -> None:
     for port in filters.ports:
         update(maps[abi.MAP_PORTS], struct.pack("<I", port), b"\1")
     excluded = (*filters.excluded, *(0,) * abi.EXCLUDED_PIDS)[: abi.EXCLUDED_PIDS]
-    update(maps[abi.MAP_SETTINGS], bytes(4), abi.SETTINGS.pack(_kinds(filters), *excluded, 0))
+    update(maps[abi.MAP_SETTINGS], bytes(4), abi.SETTINGS.pack(_kinds(filters), *excluded, generation))
 
 
 def _kinds(filters: Filters) -> int:

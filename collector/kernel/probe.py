@@ -102,7 +102,7 @@ class Probe:
 def _standing(entry: bytes, now_ns: int) -> Changed:
     (
         cookie, connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1, sent_calls,
-        received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn, _length, _vector,
+        received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn, _length, _rejected, _vector,
         _tid, _index, *identity,
     ) = abi.CONNECTION.unpack_from(entry)  # fmt: skip
     known = ChangeFlag(0)
