@@ -14,24 +14,24 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what running needs: distribution packages (root, once) and .venv with the locked Python packages
-	@tools/setup run
+	@tools/keep-owner tools/setup run
 
 setup-develop: ## the same for the checks, the tests and the benchmarks
-	@tools/setup develop
+	@tools/keep-owner tools/setup develop
 
 demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it, ARGS=--json)
 	@test "$$(id -u)" -eq 0 || { echo "demo: reading from the kernel needs root: sudo make demo" >&2; exit 1; }
-	@tools/setup run
-	@$(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) -- $(ARGS)
+	@tools/keep-owner tools/setup run
+	@tools/keep-owner $(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) -- $(ARGS)
 
 install: ## put `collector` on root's PATH, with its service, completion and manual (root)
-	@packaging/install
+	@tools/keep-owner packaging/install
 
 uninstall: ## take all of that away again (root)
 	@packaging/uninstall
 
 test: check ## everything that CI runs: the checks, then all tests (as root the kernel's, too; TESTS=path for some)
-	@tools/test $(TESTS)
+	@tools/keep-owner tools/test $(TESTS)
 
 check: setup-develop ## format, lint, types, import rules, spelling, shell and C style
 	@tools/check
@@ -42,13 +42,13 @@ format: setup-develop ## apply the formatters to Python and C
 	.venv/bin/clang-format -i bpf/*.c bpf/*.h
 
 bench: setup-develop ## measure, and write docs/reference/bench/ (root)
-	@tools/bench
+	@tools/keep-owner tools/bench
 
 bench-table: ## rebuild the merged results and the table from the figures that are there
 	@$(PYTHON) tools/bench_table.py
 
 fuzz: setup-develop ## run every fuzz target for FUZZ_RUNS inputs (1,000,000)
-	@tools/fuzz $(FUZZ_RUNS)
+	@tools/keep-owner tools/fuzz $(FUZZ_RUNS)
 
 lock: setup-develop ## pin the newest versions that pyproject.toml allows, with hashes
-	@tools/lock
+	@tools/keep-owner tools/lock
