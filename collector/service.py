@@ -1,0 +1,211 @@
+"""Composition and lifecycle of a watch: kernel -> correlate -> sink, in one process that is unprivileged once started."""
+
+import gc
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+from collector.correlate.correlator import Correlator, Told
+from collector.correlate.routes import RouteTable
+from collector.domain.events import Summary
+from collector.domain.watching import Sink, WatchSettings
+from collector.kernel import broker, cgroups, privileges
+from collector.kernel.command import HeldCommand
+from collector.kernel.probe import Probe
+from collector.kernel.procfs import Procfs
+from collector.kernel.request import Filters, LoadRequest
+
+_EXPIRE_EVERY_NS: Final = 20_000_000
+_WALL_CHECK_EVERY_NS: Final = 10_000_000_000
+_BUSY_RING: Final = 0.05  # above this fill, drain again at once
+_COMMAND_GRACE_NS: Final = 3_000_000_000
+_LAST_DRAINS: Final = 200  # of what the kernel recorded before the end; traffic may go on meanwhile
+
+
+@dataclass(slots=True)
+class _Stop:
+    """That the watch is to end; set by signals and by limits."""
+
+    requested: bool = False
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+
+@contextmanager
+def _signals(stop: _Stop) -> Iterator[None]:
+    before = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One running watch."""
+
+    settings: WatchSettings
+    sink: Sink
+    probe: Probe
+    correlator: Correlator
+    command: HeldCommand | None
+    stop: _Stop
+    started_ns: int = field(default_factory=time.monotonic_ns)
+    emitted: int = 0
+
+    def run(self) -> int | None:
+        """Observe until something ends it; return the command's exit code if it ended."""
+        deadline = None
+        if self.settings.duration_s is not None:
+            deadline = self.started_ns + int(self.settings.duration_s * 1e9)
+        expired_at = wall_at = self.started_ns
+        while not self.stop.requested:
+            self.take()
+            now = time.monotonic_ns()
+            if now - expired_at > _EXPIRE_EVERY_NS:
+                self._emit(self.correlator.expire(now))
+                expired_at = now
+            if now - wall_at > _WALL_CHECK_EVERY_NS:
+                self.correlator.wall_offset_ns = _wall_offset_ns()
+                wall_at = now
+            self.sink.tick(now)
+            if self.command and (code := self.command.exit_code()) is not None:
+                return code
+            if deadline is not None and now >= deadline:
+                return None
+            if self.probe.fill_ratio() < _BUSY_RING:
+                time.sleep(self.settings.drain_interval_ms / 1000)
+        return None
+
+    def take(self) -> bool:
+        observations = self.probe.drain()
+        if observations:
+            self._emit(self.correlator.receive_all(observations))
+            for connection, direction, until in self.correlator.take_hints():
+                self.probe.hint(connection, direction, until)
+        return bool(observations)
+
+    def _emit(self, events: Sequence[Told]) -> None:
+        if self.settings.count is not None:
+            events = events[: max(0, self.settings.count - self.emitted)]
+        if events:
+            self.emitted += len(events)
+            self.sink.emit(events)
+        if self.settings.count is not None and self.emitted >= self.settings.count:
+            self.stop.requested = True
+
+    def finish(self) -> None:
+        """Take what the kernel recorded, tell what is open, sum up."""
+        for _ in range(_LAST_DRAINS):
+            if not self.take():
+                break
+        now = time.monotonic_ns()
+        standing = self.probe.standing(now)
+        self._emit(self.correlator.finish(now, standing))
+        self.sink.finish(self._summary(now))
+
+    def _summary(self, now: int) -> Summary:
+        counts = self.probe.counts()
+        lost: dict[str, dict[str, int]] = {}
+        if kernel := self.probe.losses():
+            lost["kernel"] = kernel
+        for (stage, reason), count in self.correlator.losses.items():
+            lost.setdefault(stage, {})[reason] = count
+        return Summary(
+            exchanges=dict(self.correlator.by_role),
+            records={"captured": counts["captured"], "decoded": counts["decoded"], "lost": counts["missed"]},
+            lost=lost,
+            connections=self.correlator.connections_seen,
+            not_http=self.correlator.not_http,
+            kernel=self.probe.totals(),
+            rung=self.probe.rung,
+            elapsed_ms=(now - self.started_ns) / 1e6,
+        )
+
+
+def _wall_offset_ns() -> int:
+    return time.time_ns() - time.monotonic_ns()
+
+
+def _request(settings: WatchSettings, command: HeldCommand | None, excluded: tuple[int, ...]) -> LoadRequest:
+    filters = Filters(
+        pids=settings.pids,
+        with_children=(command.pid,) if command else (),
+        comms=settings.comms,
+        ports=settings.ports,
+        cgroup_ids=tuple(cgroups.cgroup_id(path) for path in settings.cgroups),
+        excluded=excluded,
+    )
+    return LoadRequest(
+        rung=settings.rung,
+        ring_size=settings.ring_size,
+        max_connections=settings.max_connections,
+        cache=settings.cache,
+        filters=filters,
+    )
+
+
+def watch(settings: WatchSettings, sink: Sink) -> int:
+    """Run one watch to its end; return the exit code. Needs root to start, gives it up before the first event.
+
+    Raises KernelProblem where nothing can be attached, FileNotFoundError for a cgroup that does not exist.
+    """
+    command = HeldCommand(settings.command) if settings.command else None
+    broker_pid, link = broker.start(settings.user, command.pid if command else 0)
+    client = broker.BrokerClient(link)
+    probe = Probe(_request(settings, command, (os.getpid(), broker_pid)), client)
+    privileges.become(*privileges.account(settings.user))
+    correlator = Correlator(
+        run_id=secrets.token_hex(8),
+        wall_offset_ns=_wall_offset_ns(),
+        processes=Procfs(settings.services),
+        routes=RouteTable(settings.routes, settings.route_limit),
+        accept=settings.accept,
+        include_connections=settings.include_connections,
+        read_delay_warning_ms=settings.read_delay_warning_ms,
+    )
+    gc.collect()
+    gc.freeze()  # what start-up made stays; the collector need not look at it again
+    stop = _Stop()
+    running = _Watch(settings, sink, probe, correlator, command, stop)
+    with _signals(stop):
+        _tell_ready(sink, settings, probe)
+        if command:
+            command.release()
+        code = running.run()
+        if command and code is None:
+            code = _end_command(command, client, running)
+        running.finish()
+    probe.close()
+    client.close()
+    os.waitpid(broker_pid, 0)
+    return code or 0
+
+
+def _tell_ready(sink: Sink, settings: WatchSettings, probe: Probe) -> None:
+    sink.ready(f"observing (rung {probe.rung}; end with Ctrl-C)")
+    if settings.notify_socket:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            address = settings.notify_socket
+            notify.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
+
+
+def _end_command(command: HeldCommand, client: broker.BrokerClient, running: _Watch) -> int:
+    """The watch ends before its command: ask it to end too, and pass on how it did."""
+    deadline = time.monotonic_ns() + _COMMAND_GRACE_NS
+    client.signal_command(signal.SIGTERM)
+    while (code := command.exit_code()) is None:
+        if time.monotonic_ns() > deadline:
+            client.signal_command(signal.SIGKILL)
+        running.take()  # its last exchanges count
+        time.sleep(0.005)
+    return code
