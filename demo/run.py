@@ -33,7 +33,7 @@ def ordinary_user() -> list[str]:
     uid, gid = os.environ.get("SUDO_UID", "0"), os.environ.get("SUDO_GID", "0")
     words = ["setpriv", "--pdeathsig", "TERM"]  # where this script is killed, they end too
     as_user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    readable = ["setpriv", *as_user, "test", "-r", str(HERE / "server.py"), "-a", "-x", PYTHON]
+    readable = ["setpriv", *as_user, "test", "-r", str(HERE / "orders.py"), "-a", "-x", PYTHON]
     if uid != "0" and subprocess.run(readable, check=False, stderr=subprocess.DEVNULL).returncode == 0:
         words += as_user
     return words
@@ -108,10 +108,10 @@ def run(seconds: float | None, options: list[str]) -> int:
         signal.signal(number, on_signal)
     sys.stderr.write(_PLAN)
     user = ordinary_user()
-    with program(*user, PYTHON, str(HERE / "server.py")) as server:
+    with program(*user, PYTHON, str(HERE / "orders.py")) as server:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
-        with program(*user, PYTHON, str(HERE / "client.py"), address, stdin=subprocess.PIPE) as client:
+        with program(*user, PYTHON, str(HERE / "shop.py"), address, stdin=subprocess.PIPE) as client:
             watch = Watch([server.pid, client.pid], options)
             try:
                 return _watched(server, client, watch, stop, seconds)
