@@ -30,13 +30,9 @@ INLINE struct connection *on_established(struct sock *sk, struct tcp_sock *tp, s
 	return c;
 }
 
-#define SOCK_DONE_BIT 1 /* enum sock_flags: set when FIN came in */
-
-INLINE void note_peer_end(struct sock *sk, struct connection *c, struct tcp_sock *tp)
+INLINE void note_peer_end(struct connection *c, struct tcp_sock *tp)
 {
-	u32 fin = (LOAD(sk->__sk_common.skc_flags) >> SOCK_DONE_BIT) & 1; /* it takes one sequence number */
-
-	c->peer_end = c->end[RECEIVED] + (u32)(LOAD(tp->rcv_nxt) - fin - c->sequence[RECEIVED]);
+	c->peer_end = c->end[RECEIVED] + (u32)(LOAD(tp->rcv_nxt) - fin_received(tp) - c->sequence[RECEIVED]);
 }
 
 INLINE u8 kind_of(int new_state)
@@ -67,7 +63,7 @@ INLINE void note_change(struct sock *sk, struct tcp_sock *tp, struct connection 
 			if (kind <= CHANGE_LOCAL_FINISHED && !(c->flags & CONNECTION_FINISHED))
 				stream_position(c, tp, SENT); /* later write_seq counts our FIN too */
 			if (kind != CHANGE_OPENED && !c->peer_end)
-				note_peer_end(sk, c, tp);
+				note_peer_end(c, tp);
 		}
 	}
 	if (kind == CHANGE_LOCAL_FINISHED)

@@ -5,9 +5,24 @@
  */
 #pragma once
 
+#define SOCK_DONE_BIT 1 /* enum sock_flags: set when FIN came in */
+
+INLINE u32 fin_received(struct tcp_sock *tp)
+{
+	return (LOAD(tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags) >> SOCK_DONE_BIT) & 1;
+}
+
+/* FIN takes one sequence number, and a read that meets it moves over it. */
+INLINE u32 received_sequence(struct tcp_sock *tp)
+{
+	u32 sequence = LOAD(tp->copied_seq);
+
+	return fin_received(tp) && sequence == LOAD(tp->rcv_nxt) ? sequence - 1 : sequence;
+}
+
 INLINE u64 stream_position(struct connection *c, struct tcp_sock *tp, u8 direction)
 {
-	u32 sequence = direction == SENT ? LOAD(tp->write_seq) : LOAD(tp->copied_seq);
+	u32 sequence = direction == SENT ? LOAD(tp->write_seq) : received_sequence(tp);
 
 	c->end[direction & 1] += (u32)(sequence - c->sequence[direction & 1]);
 	c->sequence[direction & 1] = sequence;
@@ -18,7 +33,7 @@ INLINE u64 stream_position(struct connection *c, struct tcp_sock *tp, u8 directi
 INLINE void base_streams(struct connection *c, struct tcp_sock *tp)
 {
 	c->sequence[SENT] = LOAD(tp->write_seq);
-	c->sequence[RECEIVED] = LOAD(tp->copied_seq);
+	c->sequence[RECEIVED] = received_sequence(tp);
 	c->flags |= CONNECTION_BASED;
 }
 

@@ -26,7 +26,7 @@ _EXPIRE_EVERY_NS: Final = 20_000_000
 _WALL_CHECK_EVERY_NS: Final = 10_000_000_000
 _BUSY_RING: Final = 0.05  # above this fill, drain again at once
 _COMMAND_GRACE_NS: Final = 3_000_000_000
-_LAST_DRAINS: Final = 200  # of what the kernel recorded before the end; traffic may go on meanwhile
+_LAST_DRAIN_NS: Final = 5_000_000_000  # for what the kernel recorded before the end
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class _Watch:
     stop: _Stop
     started_ns: int = field(default_factory=time.monotonic_ns)
     emitted: int = 0
+    newest_ns: int = 0
 
     def run(self) -> int | None:
         """Observe until something ends it; return the command's exit code if it ended."""
@@ -89,6 +90,7 @@ class _Watch:
     def take(self) -> bool:
         observations = self.probe.drain()
         if observations:
+            self.newest_ns = observations[-1].at_ns
             self._emit(self.correlator.receive_all(observations))
             for connection, direction, until in self.correlator.take_hints():
                 self.probe.hint(connection, direction, until)
@@ -105,9 +107,9 @@ class _Watch:
 
     def finish(self) -> None:
         """Take what the kernel recorded, tell what is open, sum up."""
-        for _ in range(_LAST_DRAINS):
-            if not self.take():
-                break
+        ended = time.monotonic_ns()
+        while self.take() and self.newest_ns < ended and time.monotonic_ns() - ended < _LAST_DRAIN_NS:
+            pass
         now = time.monotonic_ns()
         standing = self.probe.standing(now)
         self._emit(self.correlator.finish(now, standing))
@@ -122,7 +124,7 @@ class _Watch:
             lost.setdefault(stage, {})[reason] = count
         return Summary(
             exchanges=dict(self.correlator.by_role),
-            records={"captured": counts["captured"], "decoded": counts["decoded"], "lost": counts["missed"]},
+            records=counts,
             lost=lost,
             connections=self.correlator.connections_seen,
             not_http=self.correlator.not_http,
@@ -163,6 +165,7 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
     broker_pid, link = broker.start(settings.user, command.pid if command else 0)
     client = broker.BrokerClient(link)
     probe = Probe(_request(settings, command, (os.getpid(), broker_pid)), client)
+    notify = _notify_socket(settings.notify_socket)
     privileges.become(*privileges.account(settings.user))
     correlator = Correlator(
         run_id=secrets.token_hex(8),
@@ -178,7 +181,10 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
     stop = _Stop()
     running = _Watch(settings, sink, probe, correlator, command, stop)
     with _signals(stop):
-        _tell_ready(sink, settings, probe)
+        sink.ready(f"observing (rung {probe.rung}; end with Ctrl-C)")
+        if notify:
+            notify.send(b"READY=1")
+            notify.close()
         if command:
             command.release()
         code = running.run()
@@ -191,12 +197,13 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
     return code or 0
 
 
-def _tell_ready(sink: Sink, settings: WatchSettings, probe: Probe) -> None:
-    sink.ready(f"observing (rung {probe.rung}; end with Ctrl-C)")
-    if settings.notify_socket:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            address = settings.notify_socket
-            notify.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
+def _notify_socket(address: str) -> socket.socket | None:
+    """Connect to systemd while we still may."""
+    if not address:
+        return None
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.connect("\0" + address[1:] if address.startswith("@") else address)
+    return notify
 
 
 def _end_command(command: HeldCommand, client: broker.BrokerClient, running: _Watch) -> int:

@@ -20,6 +20,8 @@ from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung,
 
 _HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS, abi.MAP_CONNECTIONS)
 _SETTLE_S: Final = 0.005
+_NOBODY: Final = Filters(pids=(0xFFFFFFFF,))
+_UNPROVEN, _CANARY, _SETTLING, _IN_FORCE = 1, 2, 3, 4  # generations of filters: a socket remembers which one said no
 
 
 class Load:
@@ -34,6 +36,7 @@ class Load:
 
     def run(self, chosen: Plan, identity: str, types: btf.KernelTypes) -> None:
         """Compile, load and attach. Raises KernelRefused."""
+        maps.watch(self.maps, _NOBODY, generation=_UNPROVEN)  # what passes now would stay watched
         names = tuple(program.name for program in chosen.programs)
         code = compiler.compile_programs(Path(self.request.cache), identity, chosen.definitions, names)
         for program in chosen.programs:
@@ -43,11 +46,11 @@ class Load:
 
     def prove(self) -> str:
         """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
-        maps.watch(self.maps, Filters(pids=(os.getpid(),)), generation=1)
+        maps.watch(self.maps, Filters(pids=(os.getpid(),)), generation=_CANARY)
         states = CpuStates(self.maps[abi.MAP_CPUS], maps.possible_cpus())
         ring = Ring(self.maps[abi.MAP_EVENTS], self.request.ring_size, states.sequences())
         missed = canary.sing(ring)
-        maps.watch(self.maps, Filters(pids=(0xFFFFFFFF,)), generation=2)
+        maps.watch(self.maps, _NOBODY, generation=_SETTLING)
         time.sleep(_SETTLE_S)
         maps.forget_connections(self.maps)
         while ring.drain():
@@ -127,7 +130,7 @@ def main() -> None:
     descriptors: list[int] = []
     if loaded:
         descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.iterators, *loaded.attachments]
-        maps.watch(loaded.maps, request.filters, generation=3)
+        maps.watch(loaded.maps, request.filters, generation=_IN_FORCE)
     socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
 
 

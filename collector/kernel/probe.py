@@ -79,8 +79,12 @@ class Probe:
         return self._ring.fill_ratio()
 
     def counts(self) -> dict[str, int]:
-        """Return records captured (numbered in the kernel), decoded, and missed (holes in the numbering)."""
-        return {"captured": self._states.numbered(), "decoded": self._ring.decoded, "missed": self._ring.missed}
+        """Return records captured (numbered in the kernel), decoded, and lost (numbers that did not arrive).
+
+        Exact once the ring is drained; what is still in it counts as lost until then.
+        """
+        captured, decoded = self._states.numbered(), self._ring.decoded
+        return {"captured": captured, "decoded": decoded, "lost": captured - decoded}
 
     def losses(self) -> dict[str, int]:
         """Return reason -> count from the kernel programs."""

@@ -33,7 +33,13 @@ def test_partial_nonblocking_sends_count_bytes_once(watch):
     with tcp_pair() as (client, server):
         client.setblocking(False)
         received = bytearray()
-        reader = threading.Thread(target=lambda: received.extend(read_exactly(server, len(whole))))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
+        def read_late():
+            time.sleep(0.05)
+            received.extend(read_exactly(server, len(whole)))
+
+        reader = threading.Thread(target=read_late)
         reader.start()
         view, blocked = memoryview(whole), 0
         while view:

@@ -1,6 +1,5 @@
 """Sockets keep their identity whatever happens to descriptors, processes and ports (adversarial cases 22-26, 52)."""
 
-import array
 import os
 import socket
 import time
@@ -90,22 +89,25 @@ def test_descriptor_passed_to_another_process(watch):
         exchange(client, server, request("/before"), response())
 
         def other():
-            _, ancillary, _, _ = theirs.recvmsg(1, 64)
-            descriptors = array.array("i")
-            descriptors.frombytes(ancillary[0][2][:4])
+            _, descriptors, _, _ = socket.recv_fds(theirs, 1, 1)
             passed = socket.socket(fileno=descriptors[0])
+            passed.setblocking(True)
             passed.sendall(request("/passed"))
             passed.recv(4096)
 
         pid = os.fork()
         if not pid:
-            client.close()
-            other()
-            os._exit(0)
+            try:
+                client.close()
+                other()
+            finally:
+                os._exit(0)
         socket.send_fds(ours, [b"x"], [client.fileno()])
         read_exactly(server, len(request("/passed")))
         server.sendall(response())
         os.waitpid(pid, 0)
+        ours.close()
+        theirs.close()
     watching.stop()
     assert seen(watching, "client", "target", "outcome", "pid") == [
         ("/before", "ok", os.getpid()),
@@ -185,8 +187,7 @@ def test_exec_under_the_same_pid(watch, tmp_path):
 
 def test_a_new_process_with_an_old_pid_is_not_taken_for_it(watch):
     """PID reuse: the number is given up when its process ends."""
-    last = int(open("/proc/sys/kernel/ns_last_pid").read()) if os.path.exists("/proc/sys/kernel/ns_last_pid") else None
-    if last is None:
+    if not os.path.exists("/proc/sys/kernel/ns_last_pid"):
         pytest.skip("cannot be done on this kernel: no ns_last_pid to choose the next process's number")
     with socket.create_server(("127.0.0.1", 0)) as server:
         hold_r, hold_w = os.pipe()
@@ -198,9 +199,11 @@ def test_a_new_process_with_an_old_pid_is_not_taken_for_it(watch):
 
         first = os.fork()
         if not first:
-            os.read(hold_r, 1)
-            talk()
-            os._exit(0)
+            try:
+                os.read(hold_r, 1)
+                talk()
+            finally:
+                os._exit(0)
         watching = watch("--pid", first)
         os.write(hold_w, b"x")
         accepted, _ = server.accept()
@@ -208,16 +211,20 @@ def test_a_new_process_with_an_old_pid_is_not_taken_for_it(watch):
         accepted.sendall(response())
         os.waitpid(first, 0)
         accepted.close()
+        os.close(hold_r)
+        os.close(hold_w)
         time.sleep(0.05)
         for _ in range(50):
             with open("/proc/sys/kernel/ns_last_pid", "w") as handle:
                 handle.write(str(first - 1))
             second = os.fork()
             if not second:
-                if os.getpid() == first:
-                    with socket.create_connection(server.getsockname()) as client:
-                        client.sendall(request("/new"))
-                os._exit(0)
+                try:
+                    if os.getpid() == first:
+                        with socket.create_connection(server.getsockname()) as client:
+                            client.sendall(request("/new"))
+                finally:
+                    os._exit(0)
             os.waitpid(second, 0)
             if second == first:
                 break

@@ -42,12 +42,14 @@ def test_two_threads_on_one_socket(watch):
         read_exactly(server, sum(map(len, one + two)))
         for thread in threads:
             thread.join()
-        server.sendall(response() * (2 * count))
-        read_exactly(client, len(response()) * 2 * count)
+        for _ in range(2 * count):  # in small calls: heads deep within one call may be a gap
+            server.sendall(response())
+        left = len(response()) * 2 * count
+        while left:
+            left -= len(client.recv(min(left, 2048)))
     watching.stop()
     events = watching.exchanges("client")
     assert len(events) == 2 * count
-    sent = {line[19:51] for item in one + two for line in item.decode().split("\r\n") if line.startswith("traceparent")}
     sent = {item.split(b"traceparent: 00-")[1][:32].decode() for item in one + two}
     assert {e["trace_id"] for e in events} == sent
     assert {e["outcome"] for e in events} == {"ok"}
