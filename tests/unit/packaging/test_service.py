@@ -21,7 +21,10 @@ def test_systemd_understands_every_line(unit: Path) -> None:
 
 def test_it_is_hardened(unit: Path) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=40", unit], capture_output=True, text=True, check=False
+        ["systemd-analyze", "security", "--offline=true", "--threshold=40", unit],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
