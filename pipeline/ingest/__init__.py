@@ -1,0 +1,1 @@
+"""Records in from Kafka, offsets back."""

@@ -1,0 +1,1 @@
+"""Records at a set rate, whatever the pipeline does with them."""

@@ -1,0 +1,1 @@
+"""Calls to the external API under one set of resilience policies."""

@@ -1,0 +1,245 @@
+"""One connection, as httpcore2 reads and writes it: asyncio only, exact about what was sent and what was left over.
+
+A response that goes on after its end must never be read as the answer to the next request (RFC 9112, section 11.2). So
+reads stop at the end of the head and at the end of a body of known length; what is left in the buffer makes the
+connection count as readable while idle, and the pool drops it.
+"""
+
+# ruff: noqa: ARG002, ASYNC109, D102 - names and signatures are httpcore2's port; its docstrings hold
+
+import asyncio
+import contextlib
+import re
+import select
+import ssl
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final, Literal
+
+import httpcore2
+
+_HEAD_END: Final = re.compile(rb"\n\r?\n")  # a bare LF ends a line too (RFC 9112, section 2.2)
+_HIGH: Final = 256 * 1024
+
+
+class AttemptTrace:
+    """What the connection notes about the attempt of the task that uses it."""
+
+    __slots__ = ("connected", "heard", "sent")
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.sent = False
+        self.heard = False
+
+
+current_attempt: ContextVar[AttemptTrace | None] = ContextVar("current_attempt", default=None)
+
+
+def _note(mark: Literal["connected", "heard", "sent"]) -> None:
+    attempt = current_attempt.get()
+    if attempt is not None:
+        setattr(attempt, mark, True)
+
+
+class _Wire(asyncio.Protocol):
+    """Collects what arrives; wakes whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.buffer = bytearray()
+        self.ended = False
+        self.error: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._write_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if len(self.buffer) > _HIGH and self.transport is not None:
+            self.transport.pause_reading()
+        self._wake_reader()
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        self._wake_reader()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
+        self.error = exc
+        self._wake_reader()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def more(self) -> None:
+        """Wait for data, the end or an error."""
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    async def drained(self) -> None:
+        """Wait until the write buffer is small again."""
+        if not self._write_paused:
+            return
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer
+        finally:
+            self._writer = None
+
+
+@contextlib.contextmanager
+def translated(to: type[Exception]) -> Iterator[None]:
+    """Raise what the socket raises as httpcore2's own."""
+    try:
+        yield
+    except OSError as problem:
+        raise to(str(problem)) from problem
+
+
+def _kernel_has_more(transport: asyncio.Transport | None) -> bool:
+    """Tell whether data, or the peer's FIN, waits in the kernel: the loop may not have looked yet."""
+    if transport is None or transport.is_closing():
+        return True
+    poller = select.poll()
+    poller.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poller.poll(0))
+
+
+class WireStream(httpcore2.AsyncNetworkStream):
+    """The stream of one connection. Time limits are the caller's: `asyncio.timeout` around the whole attempt."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+        self._left: int | None = 0  # of the body; 0: a head is due, None: as the framing says
+        self._tail = b""
+        self._tainted = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        wire = self._wire
+        while not (size := self._readable(max_bytes)):
+            if wire.error is not None:
+                raise httpcore2.ReadError(str(wire.error)) from wire.error
+            if wire.ended:
+                rest, wire.buffer = bytes(wire.buffer), bytearray()
+                return rest
+            await wire.more()
+        data = bytes(wire.buffer[:size])
+        del wire.buffer[:size]
+        if len(wire.buffer) <= _HIGH and wire.transport is not None and not wire.transport.is_closing():
+            wire.transport.resume_reading()
+        self._account(data)
+        _note("heard")
+        return data
+
+    def _readable(self, max_bytes: int) -> int:
+        buffer = self._wire.buffer
+        if self._left == 0:
+            if end := _HEAD_END.search(buffer):
+                return min(end.end(), max_bytes)
+            return max_bytes if len(buffer) > max_bytes else 0
+        return min(len(buffer), max_bytes if self._left is None else min(max_bytes, self._left))
+
+    def _account(self, data: bytes) -> None:
+        if self._left is None:
+            seen = self._tail + data
+            self._tainted = self._tainted or b"HTTP/1." in seen
+            self._tail = seen[-8:]
+        elif self._left > 0:
+            self._left -= len(data)
+
+    def expect_body(self, length: int | None) -> None:
+        """Learn the framing of the body that follows the head just read: so many bytes, or None for chunked."""
+        self._left = length
+        self._tail = b""
+
+    def settle(self) -> None:
+        """The response is complete; a head is due next, and anything before the next request is a lie."""
+        if (self._left is None and not self._tail.endswith(b"\r\n\r\n")) or self._left:
+            self._tainted = True
+        self._left = 0
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        wire = self._wire
+        if wire.transport is None or wire.ended:
+            raise httpcore2.WriteError("the connection is closed")
+        if not buffer:
+            return
+        _note("sent")
+        wire.transport.write(buffer)
+        await wire.drained()
+
+    async def aclose(self) -> None:
+        if self._wire.transport is not None:
+            self._wire.transport.abort()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        wire = self._wire
+        assert wire.transport is not None
+        plain = wire.transport
+        try:
+            with translated(httpcore2.ConnectError):
+                secure = await asyncio.get_running_loop().start_tls(
+                    plain, wire, ssl_context, server_hostname=server_hostname
+                )
+        except BaseException:
+            plain.abort()
+            raise
+        if secure is None:  # the peer went away during the handshake
+            raise httpcore2.ConnectError("the peer closed during the TLS handshake")
+        wire.transport = secure
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            wire = self._wire
+            return self._tainted or bool(wire.buffer) or wire.ended or _kernel_has_more(wire.transport)
+        transport = self._wire.transport
+        return transport.get_extra_info(info) if transport is not None else None
+
+
+class WireBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections for the pool."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        local = (local_address, 0) if local_address is not None else None
+        with translated(httpcore2.ConnectError):
+            _, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port, local_addr=local)
+        _note("connected")
+        return WireStream(wire)
+
+    async def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> Any:
+        raise NotImplementedError("the external API is reached over TCP")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
