@@ -1,4 +1,4 @@
-"""Composition and lifecycle of a watch: kernel -> correlate -> sink, in one process that is unprivileged once started."""
+"""Composition and lifecycle of a watch: kernel -> correlate -> sink, in a process that is unprivileged once started."""
 
 import gc
 import os
@@ -78,7 +78,8 @@ class _Watch:
             if now - wall_at > _WALL_CHECK_EVERY_NS:
                 self.correlator.wall_offset_ns = _wall_offset_ns()
                 wall_at = now
-            self.sink.tick(now)
+            if not self.sink.tick(now):
+                return None
             if self.command and (code := self.command.exit_code()) is not None:
                 return code
             if deadline is not None and now >= deadline:

@@ -115,7 +115,7 @@ class Connection:
             self._peer_ended(moved.at_ns)
 
     def _reorder(self, side: Side, moved: Moved) -> None:
-        """Two threads on one socket: the later call's record may come first, and the earlier one's offset is then off."""
+        """Two threads on one socket: the later call's record may come first, the earlier one's offset is then off."""
         if not side.held:
             self._out_of_place(side, moved)
             return
@@ -313,7 +313,7 @@ class Connection:
         self._unfinished_head(side, moved, text, first, start, is_request=is_request)
         return moved.length
 
-    def _unfinished_head(
+    def _unfinished_head(  # noqa: PLR0913  # where the head stands, and in which calls
         self, side: Side, moved: Moved, text: bytes, first: Moved, start: int, *, is_request: bool
     ) -> None:
         if not (may_be_request(text) if is_request else may_be_response(text)):
@@ -345,7 +345,9 @@ class Connection:
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _request(self, side: Side, head: Head, first: Moved, start: int, body: int, moved: Moved) -> None:
+    def _request(  # noqa: PLR0913, PLR0917  # where the head stands, and in which calls
+        self, side: Side, head: Head, first: Moved, start: int, body: int, moved: Moved
+    ) -> None:
         self.spoke = True
         self._drain(moved.at_ns)
         if len(self.pending) >= _PENDING_LIMIT:
@@ -391,7 +393,9 @@ class Connection:
 
     # -- responses -------------------------------------------------------------------------------------------------
 
-    def _response(self, side: Side, head: Head, first: Moved, start: int, body: int, moved: Moved) -> None:
+    def _response(  # noqa: PLR0913, PLR0917  # where the head stands, and in which calls
+        self, side: Side, head: Head, first: Moved, start: int, body: int, moved: Moved
+    ) -> None:
         if not self.pending:
             side.lose()  # an answer to nothing that was seen
             return

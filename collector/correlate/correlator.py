@@ -10,10 +10,10 @@ from collector.correlate.attempts import AttemptTable
 from collector.correlate.connection import FOR_EVER, Connection
 from collector.correlate.pending import Pending
 from collector.correlate.routes import RouteTable
-from collector.correlate.services import Processes
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange
 from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Moved, MovedFlag, Observation
+from collector.domain.services import Processes
 from collector.wire.head import HeadParser
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Correlator:
         for cookie, connection in list(self._connections.items()):
             connection.flush()
             connection.stand(now_ns)
-            change = totals.get(cookie) or connection.facts
-            if change is not None:
-                self._tell_connection(connection, msgspec.structs.replace(change, kind=ChangeKind.STANDING))
+            known = totals.get(cookie) or connection.facts
+            if known is not None:
+                self._tell_connection(connection, msgspec.structs.replace(known, kind=ChangeKind.STANDING))
         self._connections.clear()
         out, self._out = self._out, []
         return out

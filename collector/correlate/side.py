@@ -1,9 +1,11 @@
 """One direction of a connection: its place in the stream, and calls that came out of order."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from collector.domain.observed import Moved
-from collector.wire.chunked import ChunkedReader
+
+if TYPE_CHECKING:
+    from collector.wire.chunked import ChunkedReader
 
 START: Final = 0  # between messages or within a head
 BODY: Final = 1  # ends at `until`

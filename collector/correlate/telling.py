@@ -167,9 +167,7 @@ def connection_event(correlator: "Correlator", connection: "Connection", change:
     name = text.comm(first.comm) if known else None
     service = cgroup = None
     if known:
-        identity = correlator.processes.lookup(
-            first.pid, first.started_ns, first.exec_id, name or "", first.cgroup_id
-        )
+        identity = correlator.processes.lookup(first.pid, first.started_ns, first.exec_id, name or "", first.cgroup_id)
         service, cgroup = identity.service, identity.cgroup
     begun = connection.connect_ns or connection.established_ns or connection.opened_at
     connected = connection.connect_ns and connection.established_ns
@@ -217,9 +215,7 @@ def _role(connection: "Connection", change: Changed) -> str | None:
     return None if connection.joined else "server"
 
 
-def _connection_outcome(
-    connection: "Connection", change: Changed, *, standing: bool
-) -> tuple[str | None, str | None]:
+def _connection_outcome(connection: "Connection", change: Changed, *, standing: bool) -> tuple[str | None, str | None]:
     if standing:
         return None, None
     symbol = errno.errorcode.get(change.error) if change.error else None

@@ -2,7 +2,7 @@
 
 import functools
 import ipaddress
-import time
+from datetime import UTC, datetime
 from typing import Final
 
 _NS: Final = 1_000_000_000
@@ -25,7 +25,7 @@ def comm(raw: bytes) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _seconds(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def timestamp(wall_ns: int) -> str:

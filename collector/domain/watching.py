@@ -50,8 +50,8 @@ class Sink(Protocol):
         """Take new events."""
         ...
 
-    def tick(self, now_ns: int) -> None:
-        """Called every few milliseconds: refresh, flush."""
+    def tick(self, now_ns: int) -> bool:
+        """Called every few milliseconds: refresh, flush. False: nobody reads any more, the watch may end."""
         ...
 
     def finish(self, summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""The mirror of bpf/abi.h and bpf/maps.h: layouts, map numbers, reasons. tests/kernel/test_abi.py holds the two together."""
+"""The mirror of bpf/abi.h and bpf/maps.h: layouts, map numbers, reasons. A test holds the two together."""
 
 import struct
 from typing import Final

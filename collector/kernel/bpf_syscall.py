@@ -54,7 +54,9 @@ def _bpf(command: int, attributes: bytearray) -> int:
     return result
 
 
-def create_map(kind: int, *, key_size: int, value_size: int, entries: int, flags: int = 0, name: str = "") -> int:
+def create_map(  # noqa: PLR0913  # the attributes of one system call
+    kind: int, *, key_size: int, value_size: int, entries: int, flags: int = 0, name: str = ""
+) -> int:
     """Return the descriptor of a new map; raise KernelRefused with the kernel's reason."""
     attributes = bytearray(_ATTR_SIZE)
     struct.pack_into("<IIIIIII16s", attributes, 0, kind, key_size, value_size, entries, flags, 0, 0, name.encode()[:15])
@@ -118,7 +120,7 @@ def load_program(  # noqa: PLR0913  # the attributes of one system call
             raise KernelRefused(f"program {name}: {refusal.strerror}", verifier=tuple(lines[-12:])) from refusal
 
 
-def _load(  # noqa: PLR0913  # the attributes of one system call
+def _load(  # noqa: PLR0913, PLR0917  # the attributes of one system call
     instructions: bytes,
     kind: int,
     name: str,
@@ -208,4 +210,6 @@ def keys(descriptor: int, key_size: int) -> list[bytes]:
             return list(found)
         found[following.raw] = None
         current = ctypes.create_string_buffer(following.raw, key_size)
-        struct.pack_into("<I4xQQQ", attributes, 0, descriptor, ctypes.addressof(current), ctypes.addressof(following), 0)
+        struct.pack_into(
+            "<I4xQQQ", attributes, 0, descriptor, ctypes.addressof(current), ctypes.addressof(following), 0
+        )

@@ -33,7 +33,7 @@ def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket]:
         theirs.close()
         return pid, ours
     ours.close()
-    _serve(theirs, user, command_pid)
+    return _serve(theirs, user, command_pid)
 
 
 def _serve(link: socket.socket, user: str, command_pid: int) -> NoReturn:

@@ -20,7 +20,7 @@ def mount_point() -> Path | None:
 
 
 def cgroup_id(path: str) -> int:
-    """Return the ID of a cgroup, named by its full path or by its path below the mount point. Raises FileNotFoundError."""
+    """Return the ID of a cgroup, named by its full path or the one below the mount point. Raises FileNotFoundError."""
     root = mount_point()
     full = Path(path)
     if root and not (full.is_absolute() and full.is_relative_to(root)):
@@ -38,9 +38,9 @@ class CgroupPaths:
 
     def path(self, identity: int) -> str | None:
         """Return the path below the mount point, or None where it is not known."""
-        if identity not in self._paths and self._root is not None:
-            if time.monotonic() - self._read_at > _REREAD_S:
-                self._read(self._root)
+        stale = time.monotonic() - self._read_at > _REREAD_S
+        if identity not in self._paths and self._root is not None and stale:
+            self._read(self._root)
         return self._paths.get(identity)
 
     def _read(self, root: Path) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class HeldCommand:
-    """A forked child that waits for our word, then becomes the command. Its stdout is our stderr: stdout is for data."""
+    """A forked child that waits for our word, then becomes the command. Its stdout is our stderr."""
 
     def __init__(self, words: tuple[str, ...]) -> None:
         held, self._release = os.pipe()

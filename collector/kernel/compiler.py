@@ -26,7 +26,9 @@ def sources() -> Path:
     return _SOURCES if _SOURCES.is_dir() else _INSTALLED_SOURCES
 
 
-def compile_programs(cache: Path, identity: str, definitions: tuple[str, ...], names: tuple[str, ...]) -> dict[str, bytes]:
+def compile_programs(
+    cache: Path, identity: str, definitions: tuple[str, ...], names: tuple[str, ...]
+) -> dict[str, bytes]:
     """Return name -> instructions for one rung, from the cache or compiled now. Raises KernelRefused."""
     flags = (f"-D{_ARCHITECTURES[platform.machine()]}", *(f"-D{definition}" for definition in definitions))
     stored = cache / f"programs-{identity}-{_fingerprint(flags, names)}.msgpack"

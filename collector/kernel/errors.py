@@ -13,7 +13,7 @@ class KernelRefused(KernelProblem):
         self.verifier = verifier
 
 
-class NoRung(KernelProblem):  # noqa: N818  # a state of the host, named so in doctor
+class NoRung(KernelProblem):  # a state of the host, named so in doctor
     """No rung of the capability ladder loads and fires here; `reasons` says why for each."""
 
     def __init__(self, reasons: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The header tree that lets bcc compile without kernel headers: made from the running kernel's BTF, kept by its hash."""
+"""The header tree that lets bcc compile without kernel headers: made from the kernel's BTF, kept by its hash."""
 
 import hashlib
 import os

@@ -106,9 +106,7 @@ def _try_rung(
         attempt.run(chosen, identity, types)
     except KernelRefused as refusal:
         attempt.close()
-        result = RungResult(
-            name=rung.name, loaded=False, fired=False, reason=str(refusal), verifier=refusal.verifier
-        )
+        result = RungResult(name=rung.name, loaded=False, fired=False, reason=str(refusal), verifier=refusal.verifier)
         return result, None
     if missed := attempt.prove():
         attempt.close()

@@ -105,9 +105,9 @@ class Probe:
 
 def _standing(entry: bytes, now_ns: int) -> Changed:
     (
-        cookie, connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1, sent_calls,
-        received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn, _length, _rejected, _vector,
-        _tid, _index, *identity,
+        cookie, connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1,
+        sent_calls, received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn,
+        _length, _rejected, _vector, _tid, _index, *identity,
     ) = abi.CONNECTION.unpack_from(entry)  # fmt: skip
     known = ChangeFlag(0)
     for theirs, ours in ((0x02, ChangeFlag.JOINED), (0x04, ChangeFlag.CONNECTOR), (0x08, ChangeFlag.RESET_RECEIVED)):
@@ -118,5 +118,3 @@ def _standing(entry: bytes, now_ns: int) -> Changed:
         now_ns, cookie, connect_ns, established_ns, sent, received, peer_end, sent_calls, received_calls, out, in_,
         exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, *identity[:_IDENTITY],
     )  # fmt: skip
-
-

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from collector.correlate.services import Identity, name_service
+from collector.domain.services import Identity, name_service
 from collector.kernel.cgroups import CgroupPaths, mount_point
 
 _PROC: Final = Path("/proc")
@@ -32,7 +32,9 @@ class Procfs:
     def _read(self, pid: int, comm: str, cgroup_id: int) -> Identity:
         arguments = tuple(part.decode(errors="replace") for part in self._bytes(pid, "cmdline").split(b"\0") if part)
         cgroup = self._cgroups.path(cgroup_id)
-        return Identity(name_service(comm=comm, arguments=arguments, cgroup=cgroup, configured=self._configured), cgroup)
+        return Identity(
+            name_service(comm=comm, arguments=arguments, cgroup=cgroup, configured=self._configured), cgroup
+        )
 
     def _bytes(self, pid: int, name: str) -> bytes:
         try:

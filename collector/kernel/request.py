@@ -41,7 +41,7 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. Descriptors, in this order: events, CPU states, hints, `tables` for the broker, then attachments.
 
     Tables: the connections hash and, where entries stand at their sockets, the iterator over those.
-   """
+    """
 
     rung: str | None
     tried: tuple[RungResult, ...]

@@ -1,7 +1,7 @@
 """The ring buffer read through mmap: no system call and no callback per record.
 
-Layout: kernel/bpf/ringbuf.c of Linux 6.12: consumer page (writable), producer page, data mapped twice in a row so that a
-record that wraps is still one piece. Each record: length with busy (bit 31) and discard (bit 30), page offset, data.
+Layout: kernel/bpf/ringbuf.c of Linux 6.12: consumer page (writable), producer page, data mapped twice in a row so that
+a record that wraps is still one piece. Each record: length with busy (bit 31) and discard (bit 30), page offset, data.
 """
 
 import mmap
@@ -79,7 +79,7 @@ class Ring:
             expected[slot] = sequence + 1
             self.decoded += 1
             if kind == abi.RECORD_MOVED:
-                yield Moved(*unpack_moved(data, at + body), data[at + payload : at + size])
+                yield Moved(*unpack_moved(data, at + body), data[at + payload : at + size])  # type: ignore[call-arg]
             else:
                 yield Changed(*unpack_changed(data, at + body))
 
@@ -129,7 +129,9 @@ class CpuStates:
         """Return (cpu * CPU_LANES + lane) -> the next record's number."""
         states = self._read()
         return {
-            cpu * abi.CPU_LANES + lane: state[2 + lane] for cpu, state in enumerate(states) for lane in range(abi.CPU_LANES)
+            cpu * abi.CPU_LANES + lane: state[2 + lane]
+            for cpu, state in enumerate(states)
+            for lane in range(abi.CPU_LANES)
         }
 
     def close(self) -> None:
@@ -150,7 +152,7 @@ class Hints:
         self._words = memoryview(self._map).cast("Q")
 
     def tell(self, connection: int, direction: int, until: int) -> None:
-        """Set one direction's mark. A slot is shared by cookies that collide: the last one wins, the other loses nothing."""
+        """Set one direction's mark. Cookies that collide share a slot: the last one wins, the other loses nothing."""
         at = (connection & (abi.HINT_SLOTS - 1)) * 3
         words = self._words
         if words[at] != connection:

@@ -25,7 +25,10 @@ def watch():
     running = []
 
     def start(*options, **settings):
-        if not any(str(o).startswith(("--pid", "--port", "--comm", "--cgroup")) for o in options) and "--" not in options:
+        if (
+            not any(str(o).startswith(("--pid", "--port", "--comm", "--cgroup")) for o in options)
+            and "--" not in options
+        ):
             options = ("--pid", os.getpid(), *options)
         running.append(Watch(*options, **settings))
         return running[-1]

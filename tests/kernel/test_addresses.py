@@ -36,7 +36,10 @@ def test_udp_and_unix_sockets_with_http_text_are_ignored(watch):
     left, right = socket.socketpair()
     left.send(request("/unix"))
     right.recv(4096)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
         one.bind(("127.0.0.1", 0))
         two.sendto(request("/udp"), one.getsockname())
         one.recv(4096)

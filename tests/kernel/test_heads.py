@@ -1,5 +1,6 @@
 """Heads in every cut: header values exact, never wrong (adversarial cases 1-9)."""
 
+import itertools
 import time
 
 import pytest
@@ -20,7 +21,7 @@ def send_in_pieces(client, server, pieces):
 
 def cut(data, *positions):
     edges = [0, *positions, len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
@@ -33,10 +34,17 @@ def test_head_in_one_send_body_in_the_next(watch, side):
         server.sendall(response())
         read_exactly(client, len(response()))
     event = only(watching.stop(), side)
-    assert (event["trace_id"], event["method"], event["target"], event["status_code"]) == (trace, "POST", "/upload", 200)
+    assert (event["trace_id"], event["method"], event["target"], event["status_code"]) == (
+        trace,
+        "POST",
+        "/upload",
+        200,
+    )
     assert event["outcome"] == "ok"
     sent, received = len(head) + 1000, len(response())
-    assert (event["bytes_sent"], event["bytes_received"]) == ((sent, received) if side == "client" else (received, sent))
+    assert (event["bytes_sent"], event["bytes_received"]) == (
+        (sent, received) if side == "client" else (received, sent)
+    )
 
 
 def test_head_one_byte_per_send(watch):

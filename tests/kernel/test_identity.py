@@ -79,7 +79,12 @@ def test_fork_child_sends_parent_receives(watch):
     watching.stop()
     first, second = watching.exchanges("client")
     assert (first["pid"], first["target"]) == (os.getpid(), "/parent")
-    assert (second["pid"], second["target"], second["trace_id"], second["outcome"]) == (child, "/child", "ab" * 16, "ok")
+    assert (second["pid"], second["target"], second["trace_id"], second["outcome"]) == (
+        child,
+        "/child",
+        "ab" * 16,
+        "ok",
+    )
 
 
 def test_descriptor_passed_to_another_process(watch):

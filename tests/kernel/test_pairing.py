@@ -147,7 +147,10 @@ def test_connect_is_a_tunnel(watch):
     watching = watch()
     with tcp_pair() as (client, server):
         exchange(
-            client, server, b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", b"HTTP/1.1 200 Connection established\r\n\r\n"
+            client,
+            server,
+            b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n",
+            b"HTTP/1.1 200 Connection established\r\n\r\n",
         )
         exchange(client, server, b"\x16\x03\x01\x00\x05hello", b"\x16\x03\x01\x00\x05world")
     watching.stop()

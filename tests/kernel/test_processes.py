@@ -59,7 +59,7 @@ def test_32_bit_client_is_length_only(watch, server, tmp_path):
     thread.join()
     watching.stop()
     assert watching.exchanges("client") == [] or all(e["target"] is None for e in watching.exchanges("client"))
-    (client,) = [c for c in watching.connections("client")]
+    (client,) = watching.connections("client")
     assert (client["bytes_sent"], client["bytes_received"]) == (29, len(response()))
 
 
@@ -141,7 +141,9 @@ def test_comm_and_port_filters_must_both_match(watch, server):
 def test_children_of_the_command_are_watched_and_its_exit_code_passed_on(watch, server):
     thread = threading.Thread(target=serve_one, args=(server,))
     thread.start()
-    watching = watch("--", "sh", "-c", f"curl -s http://127.0.0.1:{server.getsockname()[1]}/grandchild >/dev/null; exit 7")
+    watching = watch(
+        "--", "sh", "-c", f"curl -s http://127.0.0.1:{server.getsockname()[1]}/grandchild >/dev/null; exit 7"
+    )
     thread.join()
     watching.wait()
     assert watching.code == 7

@@ -59,7 +59,7 @@ def test_two_threads_on_one_socket(watch):
 def lossy_link():
     """Two namespaces, one drops part of what comes in. Yields the name of each."""
     names = ("ns-lossy-a", "ns-lossy-b")
-    run = lambda text: subprocess.run(text, shell=True, check=True, capture_output=True)  # noqa: E731, S602
+    run = lambda text: subprocess.run(text, shell=True, check=True, capture_output=True)  # noqa: E731
     for name in names:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
         run(f"ip netns add {name} && ip -n {name} link set lo up")
@@ -86,7 +86,9 @@ def test_loss_on_the_path_shows_as_retransmits(watch, lossy_link):
         "h=b'POST /l HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 2900\\r\\n'\nh+=b'X: '+b'p'*(3000-2900-len(h)-7)+b'\\r\\n\\r\\n'\n"
         "for _ in range(40):\n c.sendall(h+b'b'*2900)\n c.recv(4096)\n"
     )
-    server = subprocess.Popen(["ip", "netns", "exec", server_ns, "/usr/bin/python3", "-c", serve], stdout=subprocess.PIPE)
+    server = subprocess.Popen(
+        ["ip", "netns", "exec", server_ns, "/usr/bin/python3", "-c", serve], stdout=subprocess.PIPE
+    )
     server.stdout.readline()
     watching = watch("--port", 8080, "--include-connections")
     subprocess.run(["ip", "netns", "exec", client_ns, "/usr/bin/python3", "-c", call], check=True, timeout=60)

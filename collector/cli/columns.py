@@ -1,0 +1,114 @@
+"""Columns in the terminal: readable at any rate. Sampled on a screen, whole in a pipe, exact in the totals."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from collector.cli.ndjson import totals
+from collector.cli.output import LineWriter
+from collector.domain.events import Exchange, Summary
+from collector.domain.watching import Told
+
+_SCREEN_LINES_PER_S: Final = 60
+_WINDOW_NS: Final = 500_000_000
+_RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+_RANK: Final = {"error": 0, "warning": 1, "info": 2}
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if value < 1000 else f"{value:.0f}"
+
+
+class ColumnSink:
+    """Writes one line per event; on a terminal at most some each second, errors and slow ones first."""
+
+    def __init__(self, queue_lines: int, *, with_time: bool, wide: bool, screen: bool, colour: bool) -> None:
+        self._writer = LineWriter(queue_lines)
+        self._with_time = with_time
+        self._wide = wide
+        self._screen = screen
+        self._colour = colour
+        self._window: list[Told] = []
+        self._window_ends = 0
+
+    def ready(self, line: str) -> None:
+        """Say on stderr that events will be seen; then the header of the columns."""
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+        self._writer.put([f"{self._header()}\n".encode()])
+
+    def warn(self, line: str) -> None:
+        """Say it on stderr."""
+        sys.stderr.write(f"{line}\n")
+
+    def emit(self, events: Sequence[Told]) -> None:
+        """Take new events."""
+        if self._screen:
+            self._window.extend(events)
+        else:
+            self._writer.put([f"{self._line(event)}\n".encode() for event in events])
+
+    def tick(self, now_ns: int) -> bool:
+        """Show a window of events once it is full or over."""
+        if self._window and now_ns >= self._window_ends:
+            self._show()
+            self._window_ends = now_ns + _WINDOW_NS
+        return not self._writer.broken
+
+    def _show(self) -> None:
+        room = _SCREEN_LINES_PER_S * _WINDOW_NS // 1_000_000_000
+        events, self._window = self._window, []
+        chosen = events
+        if len(events) > room:
+            ranked = sorted(events, key=lambda one: (_RANK[one.severity], -(one.elapsed_ms or 0)))[:room]
+            chosen = sorted(ranked, key=lambda one: one.seq)
+        lines = [f"{self._line(event)}\n".encode() for event in chosen]
+        if len(events) > len(chosen):
+            more = f"... {len(events) - len(chosen):,} more"
+            lines.append(f"{_DIM}{more}{_PLAIN}\n".encode() if self._colour else f"{more}\n".encode())
+        self._writer.put(lines)
+
+    def finish(self, summary: Summary) -> None:
+        """Write what is left and the totals."""
+        if self._window:
+            self._show()
+        self._writer.close()
+        sys.stderr.write(totals(summary))
+        sys.stderr.flush()
+
+    def _header(self) -> str:
+        time = f"{'TIME':<15} " if self._with_time else ""
+        wide = f" {'WAIT':>8} {'READDLY':>8} {'TRY':>3} {'OUTCOME':<15} {'SERVICE':<16} TRACE" if self._wide else ""
+        return (
+            f"{time}{'PID':>7} {'COMM':<15} {'ROLE':<6} {'LADDR':<15} {'LPORT':>5} {'RADDR':<15} {'RPORT':>5} "
+            f"{'METHOD':<7} {'ROUTE':<32} {'STATUS':<15} {'MS':>8}{wide}"
+        )
+
+    def _line(self, event: Told) -> str:
+        time = f"{event.started_at[11:26]} " if self._with_time else ""
+        method, route = "-", "-"
+        status: str = event.outcome or "open"
+        if isinstance(event, Exchange):
+            method, route = event.method or "-", event.route or "-"
+            status = str(event.status_code) if event.outcome in ("ok", "http_error") else status
+        text = (
+            f"{time}{event.pid or '-':>7} {event.comm or '-':<15} {event.role or '-':<6} {event.local_ip:<15} "
+            f"{event.local_port:>5} {event.peer_ip:<15} {event.peer_port:>5} {method:<7} {route:<32} {status:<15} "
+            f"{_ms(event.elapsed_ms):>8}"
+        )
+        if self._wide and isinstance(event, Exchange):
+            text += (
+                f" {_ms(event.wait_ms):>8} {_ms(event.read_delay_ms):>8} {event.attempt:>3} "
+                f"{event.outcome or 'open':<15} {event.service or '-':<16} {event.trace_id or '-'}"
+            )
+        text = "".join(letter if letter.isprintable() else "?" for letter in text)  # the wire may hold escapes
+        if self._colour and event.severity != "info":
+            return f"{_RED if event.severity == 'error' else _YELLOW}{text}{_PLAIN}"
+        return text
+
+
+def for_terminal(queue_lines: int, *, with_time: bool, wide: bool, no_colour: bool) -> ColumnSink:
+    """Return the sink that fits where stdout goes."""
+    screen = os.isatty(1)
+    return ColumnSink(queue_lines, with_time=with_time, wide=wide, screen=screen, colour=screen and not no_colour)
