@@ -19,7 +19,7 @@ setup: ## install what running needs: distribution packages (root, once) and .ve
 setup-develop: ## the same for the checks, the tests and the benchmarks
 	@tools/keep-owner tools/setup develop
 
-demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it, ARGS=--json)
+demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it, ARGS="--json" or others)
 	@test "$$(id -u)" -eq 0 || { echo "demo: reading from the kernel needs root: sudo make demo" >&2; exit 1; }
 	@tools/keep-owner tools/setup run
 	@tools/keep-owner $(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) -- $(ARGS)

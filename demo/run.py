@@ -21,9 +21,9 @@ READY_WITHIN_S: Final = 30
 END_WITHIN_S: Final = 10
 _PLAN: Final = """\
 A shop and its order service talk HTTP over loopback; neither knows that it is watched. Look for
-  the same request twice, once with role client and once with role server, with the trace ID that its header carries;
-  POST /payments: 503, then 201 as a second attempt under the same key;
-  GET /stock: answered in 20 ms, read 200 ms later, because the shop's event loop was busy.
+  each request twice, at the shop's end (client) and at the service's (server), with the TRACE that its header carries;
+  POST /payments: 503, then 201 as the second TRY of the same trace and key;
+  GET /stock: the answer is there after 20 ms (WAIT), but the shop's busy event loop reads it 190 ms later (READDLY).
 Ctrl-C ends it.
 """
 
@@ -155,9 +155,9 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, help="end after this long")
-    parser.add_argument("options", nargs="*", help="passed on to collector watch (after --)")
+    parser.add_argument("options", nargs="*", help="of collector watch, after --; else --wide")
     arguments = parser.parse_args()
-    sys.exit(run(arguments.seconds, arguments.options))
+    sys.exit(run(arguments.seconds, arguments.options or ["--wide"]))
 
 
 if __name__ == "__main__":
