@@ -8,8 +8,8 @@
 
 #define ABI_VERSION 1
 
-#define HEAD_LIMIT 8192    /* of one HTTP head, user space reads at most this much */
-#define HEAD_WINDOW 4096   /* a head that begins this early in a call is captured whole */
+#define HEAD_LIMIT 8192  /* of one HTTP head, user space reads at most this much */
+#define HEAD_WINDOW 4096 /* a head that begins this early in a call is captured whole */
 #define CAPTURE_LIMIT (HEAD_WINDOW + HEAD_LIMIT)
 #define COMM_SIZE 16
 
@@ -25,11 +25,11 @@ enum direction { SENT = 0, RECEIVED = 1 };
 #define MOVED_MUTED 0x10      /* user space asked for no payload here */
 
 enum change_kind {
-	CHANGE_OPENED = 1,          /* handshake complete, either side */
-	CHANGE_PEER_FINISHED = 2,   /* FIN received */
-	CHANGE_LOCAL_FINISHED = 3,  /* FIN sent: shutdown or close, see `shutdown` */
-	CHANGE_CLOSED = 4,          /* state CLOSE, also a failed connect */
-	CHANGE_DESTROYED = 5,       /* the socket is gone: totals are final */
+	CHANGE_OPENED = 1,         /* handshake complete, either side */
+	CHANGE_PEER_FINISHED = 2,  /* FIN received */
+	CHANGE_LOCAL_FINISHED = 3, /* FIN sent: shutdown or close, see `shutdown` */
+	CHANGE_CLOSED = 4,         /* state CLOSE, also a failed connect */
+	CHANGE_DESTROYED = 5,      /* the socket is gone: totals are final */
 };
 
 /* changed.flags */
@@ -92,7 +92,7 @@ struct changed {
 	u64 established_ns; /* 0: not known */
 	u64 sent_bytes;     /* exact since first seen, also for what was lost or muted */
 	u64 received_bytes;
-	u64 peer_end;       /* after FIN or RST: where the peer's stream ends, in `offset` terms */
+	u64 peer_end; /* after FIN or RST: where the peer's stream ends, in `offset` terms */
 	u32 sent_calls;
 	u32 received_calls;
 	u32 segments_out;

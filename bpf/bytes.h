@@ -91,7 +91,9 @@ INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk
 		fill_task(&c->task);
 	start_watching(c, cpu);
 	if (!(c->flags & CONNECTION_JOINED)) {
-		struct transition opened = { .kind = CHANGE_OPENED, .old_state = TCP_SYN_SENT, .new_state = TCP_ESTABLISHED };
+		struct transition opened = { .kind = CHANGE_OPENED,
+					     .old_state = TCP_SYN_SENT,
+					     .new_state = TCP_ESTABLISHED };
 
 		tell_change(cpu, lane, c, &opened);
 	}
@@ -162,8 +164,8 @@ INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratc
 	tell_moved(cpu, lane, scratch, captured);
 }
 
-INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp,
-		    struct connection *c, struct pt_regs *regs, int length, u8 direction)
+INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp, struct connection *c,
+		    struct pt_regs *regs, int length, u8 direction)
 {
 	struct scratch *scratch = map_lookup(MAP(MAP_SCRATCH), &lane);
 

@@ -20,7 +20,7 @@
 #define LOAD(lvalue)                                                                                                   \
 	({                                                                                                             \
 		typeof(lvalue) loaded_; /* a failed read leaves zeros */                                               \
-		read_kernel(&loaded_, sizeof(loaded_), (void *)&(lvalue));                                   \
+		read_kernel(&loaded_, sizeof(loaded_), (void *)&(lvalue));                                             \
 		loaded_;                                                                                               \
 	})
 #endif

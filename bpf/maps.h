@@ -6,23 +6,24 @@
 #pragma once
 
 enum map_number {
-	MAP_EVENTS = 1,      /* ring buffer of records */
-	MAP_CONNECTIONS = 2, /* hash: socket cookie -> struct connection; beside MAP_SOCKETS only those whose end was lost */
-	MAP_CPUS = 3,        /* array, mapped by user space: struct cpu_state */
-	MAP_SCRATCH = 4,     /* per-CPU array by lane: struct scratch */
-	MAP_SETTINGS = 5,    /* array of one: struct settings */
-	MAP_PROCESSES = 6,   /* hash: process ID -> enum process_mode */
-	MAP_COMMS = 7,       /* hash: command name -> u8 */
-	MAP_CGROUPS = 8,     /* hash: cgroup v2 ID -> u8 */
-	MAP_PORTS = 9,       /* hash: u32 port -> u8 */
-	MAP_HINTS = 10,      /* array, mapped by user space: struct hint */
-	MAP_BLANK = 11,      /* array of one: a struct connection of zeros */
-	MAP_SOCKETS = 13,    /* storage at the socket itself: struct connection, on rungs with typed sockets */
-	MAP_CALLS = 12,      /* hash, kprobe rung only: thread and direction -> socket in a running call */
+	MAP_EVENTS = 1, /* ring buffer of records */
+	MAP_CONNECTIONS =
+		2,    /* hash: socket cookie -> struct connection; beside MAP_SOCKETS only those whose end was lost */
+	MAP_CPUS = 3, /* array, mapped by user space: struct cpu_state */
+	MAP_SCRATCH = 4,   /* per-CPU array by lane: struct scratch */
+	MAP_SETTINGS = 5,  /* array of one: struct settings */
+	MAP_PROCESSES = 6, /* hash: process ID -> enum process_mode */
+	MAP_COMMS = 7,     /* hash: command name -> u8 */
+	MAP_CGROUPS = 8,   /* hash: cgroup v2 ID -> u8 */
+	MAP_PORTS = 9,     /* hash: u32 port -> u8 */
+	MAP_HINTS = 10,    /* array, mapped by user space: struct hint */
+	MAP_BLANK = 11,    /* array of one: a struct connection of zeros */
+	MAP_SOCKETS = 13,  /* storage at the socket itself: struct connection, on rungs with typed sockets */
+	MAP_CALLS = 12,    /* hash, kprobe rung only: thread and direction -> socket in a running call */
 };
 
-#define CPU_LANES 4         /* task, softirq, hardirq, NMI */
-#define HINT_SLOTS 16384    /* power of two */
+#define CPU_LANES 4      /* task, softirq, hardirq, NMI */
+#define HINT_SLOTS 16384 /* power of two */
 #define EXCLUDED_PIDS 4
 
 #define MAP(number) ((void *)bpf_pseudo_fd(1, number))
@@ -67,9 +68,9 @@ struct cpu_state {
 #define CONNECTION_JOINED 0x02
 #define CONNECTION_CONNECTOR 0x04
 #define CONNECTION_RESET 0x08
-#define CONNECTION_GONE 0x10 /* destroyed, its last record lost: user space sweeps it */
+#define CONNECTION_GONE 0x10     /* destroyed, its last record lost: user space sweeps it */
 #define CONNECTION_FINISHED 0x40 /* our FIN is on its way */
-#define CONNECTION_BASED 0x20 /* stream positions have their base */
+#define CONNECTION_BASED 0x20    /* stream positions have their base */
 
 #define READY_UNKNOWN 1 /* in ready_ns: unread bytes whose arrival was not seen singly */
 
@@ -97,7 +98,7 @@ struct connection {
 	u8 start_length;
 	u8 reserved[2];
 	u32 rejected; /* the generation of filters that said no to `mover` */
-	u64 vector; /* sendmmsg/recvmmsg: the array in use, */
+	u64 vector;   /* sendmmsg/recvmmsg: the array in use, */
 	u32 vector_tid;
 	u32 vector_index; /* and the message that comes next */
 	struct task_identity task;
@@ -114,7 +115,7 @@ struct connection {
 struct settings {
 	u32 filters;
 	u32 excluded[EXCLUDED_PIDS]; /* the observer's own processes */
-	u32 generation; /* grows when the filters change */
+	u32 generation;              /* grows when the filters change */
 };
 
 enum process_mode { PROCESS_WATCHED = 1, PROCESS_AND_CHILDREN = 2 };

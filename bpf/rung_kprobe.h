@@ -32,7 +32,8 @@ INLINE int on_return(struct pt_regs *regs, u8 direction)
 		return 0;
 	socket = (struct sock *)*sk;
 	map_delete(MAP(MAP_CALLS), &key);
-	return on_bytes(socket, (struct pt_regs *)task_pt_regs(current_task_btf()), (int)KPROBE_RESULT(regs), direction);
+	return on_bytes(socket, (struct pt_regs *)task_pt_regs(current_task_btf()), (int)KPROBE_RESULT(regs),
+			direction);
 }
 
 PROGRAM(enter_tcp_sendmsg)(struct pt_regs *ctx)

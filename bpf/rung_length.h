@@ -12,5 +12,6 @@ PROGRAM(sock_send_length)(u64 *ctx)
 
 PROGRAM(sock_recv_length)(u64 *ctx)
 {
-	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1], RECEIVED);
+	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1],
+			RECEIVED);
 }

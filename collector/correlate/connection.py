@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collector.correlate.correlator import Correlator
 
 _HOLD_NS: Final = 50_000_000
+_LATE_NS: Final = 250_000_000  # how long an early answer waits for the rest of its request
 _PENDING_LIMIT: Final = 1024
 _HINT_FROM: Final = 16_384  # bytes of body still to come that are worth telling the kernel of
 _GIVE_UP_NS: Final = 1_000_000
@@ -44,6 +45,7 @@ class Connection:
         "joined",
         "last",
         "last_direction",
+        "late",
         "local_finished",
         "mode",
         "number",
@@ -66,6 +68,7 @@ class Connection:
         self.requests: int | None = None  # the direction in which requests go
         self.pending: deque[Pending] = deque()
         self.current: Pending | None = None  # the request whose bytes are being moved
+        self.late: Pending | None = None  # answered before all of it had moved
         self.number = 0
         self.exchanges = 0
         self.spoke = False  # HTTP was seen
@@ -96,6 +99,7 @@ class Connection:
 
     def stand(self, now_ns: int) -> None:
         """The watch ends: tell what is open as it stands."""
+        self._tell_late()
         while self.pending:
             self._tell(self.pending.popleft(), None, now_ns)
 
@@ -157,12 +161,16 @@ class Connection:
 
     def gap(self, at_ns: int) -> None:
         """Bytes were lost where they mattered: what was under way cannot be told right; start anew at the next turn."""
+        self._tell_late()
         while self.pending:
             self._tell(self.pending.popleft(), "gap", at_ns)
+        self._lose_all()
+        self.last_direction = -1
+
+    def _lose_all(self) -> None:
         self.current = None
         for side in self.sides:
             side.lose()
-        self.last_direction = -1
 
     def _take(self, side: Side, moved: Moved, offset: int) -> None:
         skip = side.expected - offset
@@ -270,6 +278,7 @@ class Connection:
             self._stop(moved.at_ns)
 
     def _stop(self, at_ns: int) -> None:
+        self._tell_late()
         while self.pending:
             waiting = self.pending.popleft()
             waiting.response_last_at = waiting.response_last_at or at_ns
@@ -385,6 +394,7 @@ class Connection:
                 self.current.request_end = end
                 self.current.sent_at = at_ns
                 self.current = None
+                self._tell_late()
         else:
             pending = self.pending.popleft()
             pending.response_end = end
@@ -437,6 +447,19 @@ class Connection:
             self.correlator.hint(self.cookie, moved.direction, FOR_EVER)
 
     def _complete(self, pending: Pending) -> None:
+        """The answer is whole. Where the request is not (an early answer), its rest may still come and is counted."""
+        if pending is self.current and not pending.endless:
+            self._tell_late()
+            self.late = pending
+            return
+        self._tell_complete(pending)
+
+    def _tell_late(self) -> None:
+        pending, self.late = self.late, None
+        if pending is not None:
+            self._tell_complete(pending)
+
+    def _tell_complete(self, pending: Pending) -> None:
         outcome = "ok" if pending.status < 400 else "http_error"
         self._tell(pending, outcome, pending.response_last_at)
         if pending.endless:
@@ -501,6 +524,7 @@ class Connection:
             self._until_close_done(pending)
         while self.pending:
             self._tell(self.pending.popleft(), "closed_by_peer", at_ns)
+        self._lose_all()
 
     def _until_close_done(self, pending: Pending) -> None:
         side = self.sides[1 - (self.requests or 0)]
@@ -522,10 +546,12 @@ class Connection:
     def end(self, at_ns: int, *, unread: bool = False) -> None:
         """The observed end is done with the connection, or it is gone: what is open ends now."""
         self.flush()
+        self._tell_late()
         self._drain(at_ns)
         while self.pending:
             pending = self.pending.popleft()
             self._tell(pending, self._why_ended(pending, at_ns, unread=unread), at_ns)
+        self._lose_all()
 
     def _why_ended(self, pending: Pending, at_ns: int, *, unread: bool) -> str:
         if self.peer_finished and not self.is_client:
@@ -548,7 +574,9 @@ class Connection:
                 self._give_up_hole(side)
 
     def expire(self, now_ns: int) -> None:
-        """Give up holes that stay."""
+        """Give up holes that stay, and the rest of requests that were answered early."""
+        if self.late is not None and now_ns - self.late.response_last_at > _LATE_NS:
+            self._tell_late()
         for side in self.sides:
             if side.held and now_ns - side.held[0].at_ns > _HOLD_NS:
                 self._give_up_hole(side)

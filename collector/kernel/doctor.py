@@ -46,11 +46,11 @@ def diagnose(facts: HostFacts) -> Diagnosis:
 def _check(  # noqa: PLR0913  # one finding
     group: str,
     name: str,
-    good: bool,
+    good: bool,  # noqa: FBT001
     detail: str,
     fix: str,
     *,
-    vital: bool = True,  # noqa: FBT001
+    vital: bool = True,
 ) -> Check:
     if good:
         return Check(group=group, name=name, status="ok", detail=detail)

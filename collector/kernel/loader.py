@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import abi, attach, btf, canary, compiler, headers, maps
+from collector.kernel import abi, attach, btf, canary, census, compiler, headers, maps
 from collector.kernel.errors import KernelProblem, KernelRefused
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
@@ -104,6 +104,8 @@ def _try_rung(
     attempt = Load(request, socket_storage=rung.plain_loads)
     try:
         attempt.run(chosen, identity, types)
+        if not rung.plain_loads:
+            census.give_cookies()
     except KernelRefused as refusal:
         attempt.close()
         result = RungResult(name=rung.name, loaded=False, fired=False, reason=str(refusal), verifier=refusal.verifier)

@@ -86,7 +86,13 @@ def _request_line(line: bytes) -> tuple[str, bytes, str] | None:
 
 
 def _status_line(line: bytes) -> tuple[int, str] | None:
-    if len(line) < 12 or line[7] not in _DIGITS or line[8] != 0x20 or not _DIGITS.issuperset(line[9:12]):
+    if (
+        len(line) < 12
+        or not line.startswith(b"HTTP/1.")
+        or line[7] not in _DIGITS
+        or line[8] != 0x20
+        or not _DIGITS.issuperset(line[9:12])
+    ):
         return None
     if len(line) > 12 and line[12] != 0x20:
         return None
