@@ -59,7 +59,7 @@ def _setting(
 class Config:
     """Every setting; its documentation is in docs/reference/config.md."""
 
-    ring_size: int = _setting(1 << 24, "size of the kernel's ring of records, bytes (power of two)", _whole, _ring)
+    ring_size: int = _setting(1 << 23, "size of the kernel's ring of records, bytes (power of two)", _whole, _ring)
     rung: str = _setting("auto", "rung of the capability ladder: auto, length, fexit, kprobe or exit", str, _rung)
     user: str = _setting("netscope", "user to become once everything is attached (else nobody)")
     cache: str = _setting("/var/cache/netscope", "directory for compiled programs and headers made from BTF")

@@ -179,6 +179,7 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
     )
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not look at it again
+    gc.set_threshold(50_000, 20, 50)  # events are acyclic: few collections find anything
     stop = _Stop()
     running = _Watch(settings, sink, probe, correlator, command, stop)
     with _signals(stop):

@@ -6,7 +6,7 @@ Sans I/O: calls go in, completed exchanges go to `tell`. RFC 9112 sections 6 and
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from collector.correlate.pending import Pending
+from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.side import BODY, CHUNKS, CLOSE, HELD_LIMIT, LOST, START, Side
 from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction, Moved, MovedFlag
 from collector.wire import chunked
@@ -42,6 +42,7 @@ class Connection:
         "exchanges",
         "facts",
         "first",
+        "identified",
         "joined",
         "last",
         "last_direction",
@@ -82,6 +83,7 @@ class Connection:
         self.reset = False
         self.closed = False
         self.first: Moved | None = None
+        self.identified: tuple[int, int, Endpoint] | None = None  # pid and exec ID, and what they stand for
         self.last: Moved | None = None
         self.facts: Changed | None = None
 

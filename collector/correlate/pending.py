@@ -1,5 +1,7 @@
 """One request on its way to its response: what is known so far."""
 
+from typing import NamedTuple
+
 from collector.domain.observed import Moved
 from collector.wire.head import Head
 
@@ -53,6 +55,16 @@ class Pending:
         self.attempt = 1
         self.retry_of: Told | None = None
         self.told: Told | None = None  # what a later attempt will find
+
+
+class Endpoint(NamedTuple):
+    """The observed end of a connection as text: who moves the bytes, and between which addresses."""
+
+    comm: str
+    service: str | None
+    cgroup: str | None
+    local_ip: str
+    peer_ip: str
 
 
 class Told:

@@ -4,7 +4,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from collector.correlate import text
-from collector.correlate.pending import Pending
+from collector.correlate.pending import Endpoint, Pending
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange, Quality
 from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction, Moved
@@ -87,6 +87,17 @@ def _moved_bytes(connection: "Connection", pending: Pending) -> tuple[int, int]:
     return asked_to - pending.request_start, max(end - start, 0) if start >= 0 else 0
 
 
+def _endpoint(correlator: "Correlator", connection: "Connection", first: Moved) -> Endpoint:
+    known = connection.identified
+    if known is not None and known[0] == first.pid and known[1] == first.exec_id:
+        return known[2]
+    name = text.comm(first.comm)
+    identity = correlator.processes.lookup(first.pid, first.started_ns, first.exec_id, name, first.cgroup_id)
+    end = Endpoint(name, identity.service, identity.cgroup, text.address(first.local), text.address(first.peer))
+    connection.identified = (first.pid, first.exec_id, end)
+    return end
+
+
 def exchange(
     correlator: "Correlator", connection: "Connection", pending: Pending, outcome: str | None, at_ns: int
 ) -> Exchange:
@@ -100,8 +111,7 @@ def exchange(
     if not client and first.ready_ns and first.offset == pending.request_start:
         begun = first.ready_ns
     ended = pending.response_last_at if outcome in ("ok", "http_error", "tunnel") else at_ns
-    name = text.comm(first.comm)
-    identity = correlator.processes.lookup(first.pid, first.started_ns, first.exec_id, name, first.cgroup_id)
+    end = _endpoint(correlator, connection, first)
     target = correlator.routes.target(head.target)
     retransmits = max(last.retransmits - first.retransmits, 0)
     if connection.facts is not None:
@@ -114,15 +124,15 @@ def exchange(
         seq=0,
         started_at=text.timestamp(begun + correlator.wall_offset_ns),
         elapsed_ms=_ms(max(ended - begun, 0)) if outcome is not None else None,
-        service=identity.service,
+        service=end.service,
         role="client" if client else "server",
         pid=first.pid,
         tid=first.tid,
-        comm=name,
-        cgroup=identity.cgroup,
+        comm=end.comm,
+        cgroup=end.cgroup,
         protocol=f"http/{pending.version}",
         method=head.method,
-        route=correlator.routes.route(identity.service, target.path),
+        route=correlator.routes.route(end.service, target.path),
         target=target.shown,
         host=target.authority if target.authority is not None else head.host,
         trace_id=identifiers.trace_id,
@@ -135,9 +145,9 @@ def exchange(
         severity=_severity(outcome, pending.status, warned=warned),  # type: ignore[arg-type]
         bytes_sent=asked if client else answered,
         bytes_received=answered if client else asked,
-        local_ip=text.address(first.local),
+        local_ip=end.local_ip,
         local_port=first.local_port,
-        peer_ip=text.address(first.peer),
+        peer_ip=end.peer_ip,
         peer_port=first.peer_port,
         internal_ip=None,
         external_ip=None,

@@ -1,4 +1,4 @@
-"""The JSON Schema of the events, from their types: `python -m collector.domain.schema > docs/specs/event.schema.json`."""
+"""The JSON Schema of events, from their types: `python -m collector.domain.schema > docs/specs/event.schema.json`."""
 
 import sys
 from typing import Any

@@ -23,7 +23,7 @@ class WatchSettings:
     command: tuple[str, ...] = ()
     accept: Callable[[Told], bool] | None = None
     rung: str = "auto"
-    ring_size: int = 1 << 24
+    ring_size: int = 1 << 23
     max_connections: int = 1 << 17
     user: str = "netscope"
     cache: str = "/var/cache/netscope"

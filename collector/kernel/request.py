@@ -18,7 +18,7 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One load: `rung` is a name of the ladder or "auto"."""
 
     rung: str = "auto"
-    ring_size: int = 1 << 24
+    ring_size: int = 1 << 23
     max_connections: int = 1 << 17
     cache: str = "/var/cache/netscope"
     filters: Filters = Filters()

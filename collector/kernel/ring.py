@@ -67,6 +67,10 @@ class Ring:
         self._consumed[0] = position
         return observations
 
+    def drop(self) -> None:
+        """Give up everything that stands in the ring, undecoded: for measuring the programs alone."""
+        self._consumed[0] = self._positions[0]
+
     def _decode(self, offsets: list[int]) -> Iterator[Observation]:
         data, expected = self._producer, self._expected
         unpack_head, unpack_moved, unpack_changed = abi.HEAD.unpack_from, abi.MOVED.unpack_from, abi.CHANGED.unpack_from

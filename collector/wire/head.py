@@ -26,6 +26,7 @@ _HARMLESS: Final = frozenset(
     }
 )  # fmt: skip
 _MEMO_LIMIT: Final = 4096
+_RESPONSE_LIMIT: Final = 1024
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _METHOD_LIMIT: Final = 32
 _DIGITS: Final = frozenset(b"0123456789")
@@ -114,6 +115,7 @@ class HeadParser:
 
     def __init__(self) -> None:
         self._memo: dict[bytes, tuple[bytes, bytes] | None] = {}
+        self._responses: dict[bytes, Head] = {}  # whole heads of which every line may be kept
 
     def request(self, raw: bytes, *, truncated: bool = False) -> Head | None:
         """Parse a request head (up to and with its empty line, or cut). None where it is no request."""
@@ -126,13 +128,20 @@ class HeadParser:
         return head
 
     def response(self, raw: bytes, *, truncated: bool = False) -> Head | None:
-        """Parse a response head. None where it is no response."""
+        """Parse a response head. None where it is no response. Heads that recur are shared: do not change them."""
+        known = self._responses.get(raw)
+        if known is not None and not truncated:
+            return known
         lines = _lines(raw, truncated=truncated)
         line = _status_line(lines[0].rstrip(b"\r")) if lines else None
         if line is None:
             return None
         head = Head(status=line[0], version=line[1], truncated=truncated)
         self._fields(head, lines, with_identifiers=False)
+        if not truncated and all(line in self._memo for line in lines[1:-2]):
+            if len(self._responses) >= _RESPONSE_LIMIT:
+                self._responses.clear()
+            self._responses[raw] = head
         return head
 
     def _fields(self, head: Head, lines: list[bytes], *, with_identifiers: bool) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 _HEX: Final = frozenset(b"0123456789abcdef")
-_ANY_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 _ID_LIMIT: Final = 64  # of x-trace-id
 _TEXT_LIMIT: Final = 255  # of request IDs and idempotency keys
 
@@ -55,11 +54,11 @@ def _parse_b3(value: bytes) -> tuple[str, str] | None:
 
 
 def _b3_ids(trace: bytes, span: bytes) -> tuple[str, str] | None:
-    if len(trace) not in (16, 32) or len(span) != 16 or not _ANY_HEX.issuperset(trace + span):
+    if len(trace) not in (16, 32) or len(span) != 16 or not _HEX.issuperset(trace + span):
         return None
     if not trace.strip(b"0") or not span.strip(b"0"):
         return None
-    return trace.decode().lower(), span.decode().lower()
+    return trace.decode(), span.decode()
 
 
 def _visible(value: bytes, limit: int) -> str | None:
@@ -119,7 +118,7 @@ class _Reading:
             self.invalid.append("x-b3-traceid" if _b3_ids(trace, b"1" * 16) is None else "x-b3-spanid")
             if _b3_ids(trace, b"1" * 16) is None:
                 return None
-            return trace.decode().lower(), None, "x-b3-traceid"
+            return trace.decode(), None, "x-b3-traceid"
         return ids[0], ids[1] if span is not None else None, "x-b3-traceid"
 
     def _plain(self) -> tuple[str | None, str | None, str | None] | None:

@@ -34,8 +34,9 @@ def read(**fields):
 def test_order_of_preference():
     value = b"00-" + T + b"-" + S + b"-01"
     assert read(traceparent=[value], b3=[b"a" * 32 + b"-" + S]).trace_source == "traceparent"
-    fallen = read(traceparent=[b"junk"], b3=[b"A" * 16 + b"-" + S + b"-1"])
+    fallen = read(traceparent=[b"junk"], b3=[b"a" * 16 + b"-" + S + b"-1"])
     assert (fallen.trace_id, fallen.trace_source, fallen.invalid) == ("a" * 16, "b3", ("traceparent",))
+    assert read(b3=[b"A" * 16 + b"-" + S]).invalid == ("b3",)  # B3 asks for lower-hex
     multiple = read(x_b3_traceid=[T], x_b3_spanid=[S])
     assert (multiple.trace_id, multiple.span_id, multiple.trace_source) == (T.decode(), S.decode(), "x-b3-traceid")
     assert read(x_trace_id=[b"any/visible~1"]).trace_id == "any/visible~1"
