@@ -1,5 +1,6 @@
 """A running probe: everything attached, read from an unprivileged process."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -25,11 +26,14 @@ def run_loader(request: LoadRequest) -> tuple[LoadReply, list[int]]:
     """Run the loader to its end; return its answer and the descriptors that came with it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        command = [sys.executable, "-m", _LOADER, str(theirs.fileno())]
+        # -P: root must not import what happens to stand in the working directory
+        command = [sys.executable, "-P", "-m", _LOADER, str(theirs.fileno())]
         child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
         theirs.close()
-        ours.sendall(msgspec.json.encode(request))
-        body, descriptors, _, _ = socket.recv_fds(ours, _REPLY_LIMIT, _DESCRIPTOR_LIMIT)
+        body, descriptors = b"", list[int]()
+        with contextlib.suppress(ConnectionError):  # it died early: its status tells
+            ours.sendall(msgspec.json.encode(request))
+            body, descriptors, _, _ = socket.recv_fds(ours, _REPLY_LIMIT, _DESCRIPTOR_LIMIT)
         status = child.wait()
     if not body:
         raise LoaderFailed(f"the loader ended with status {status}; what it said stands above")
