@@ -190,7 +190,9 @@ class Connection:
 
     def _stand_lost(self, side: Side, moved: Moved) -> None:
         waiting = self.pending[0] if self.pending else None
-        if waiting is not None and waiting.drains and moved.direction != self.requests:
+        if self.current is not None and self.current.inferred and moved.direction == self.requests:
+            self.current.sent_at = moved.at_ns
+        elif waiting is not None and waiting.drains and moved.direction != self.requests:
             waiting.response_last_at = moved.at_ns
             waiting.response_end = side.expected
 
@@ -215,7 +217,8 @@ class Connection:
         """A response whose end could not be read has ended when the next request begins."""
         while self.pending and self.pending[0].drains:
             waiting = self.pending.popleft()
-            self._tell(waiting, None, waiting.response_last_at or at_ns)
+            outcome = ("ok" if waiting.status < 400 else "http_error") if waiting.inferred else None
+            self._tell(waiting, outcome, waiting.response_last_at or at_ns)
 
     # -- messages --------------------------------------------------------------------------------------------------
 
@@ -255,7 +258,7 @@ class Connection:
         captured = len(moved.payload)
         if position >= captured:
             if not reader.skip(moved.length - position):
-                self.gap(moved.at_ns)
+                self._lose_chunks(side, moved)
             return moved.length
         position = reader.read(moved.payload, position)
         if reader.state == chunked.DONE:
@@ -266,6 +269,18 @@ class Connection:
         elif reader.state == chunked.DATA and reader.left > _HINT_FROM:
             self.correlator.hint(self.cookie, moved.direction, offset + position + reader.left)
         return position
+
+    def _lose_chunks(self, side: Side, moved: Moved) -> None:
+        """Chunk sizes deep in a long call were not captured: the message ends with its turn, which is inferred."""
+        side.lose()
+        if moved.direction == self.requests:
+            if self.current is not None:
+                self.current.inferred = True
+                self.current.sent_at = moved.at_ns
+        elif self.pending:
+            self.pending[0].drains = self.pending[0].inferred = True
+            self.pending[0].response_last_at = moved.at_ns
+            self.pending[0].response_end = side.expected
 
     def _endless(self, side: Side, moved: Moved, field: str) -> None:
         """Where this message ends cannot be known: what was read stands, nothing after it is guessed."""
@@ -412,6 +427,8 @@ class Connection:
             side.lose()  # an answer to nothing that was seen
             return
         pending = self.pending[0]
+        if pending is self.current and pending.inferred:
+            self.current, pending.request_end = None, self.sides[self.requests or 0].expected
         if pending.response_start < 0:
             pending.response_start = start
         if 100 <= head.status < 200 and head.status != 101:
@@ -549,7 +566,8 @@ class Connection:
         """The observed end is done with the connection, or it is gone: what is open ends now."""
         self.flush()
         self._tell_late()
-        self._drain(at_ns)
+        if not self.reset:
+            self._drain(at_ns)
         while self.pending:
             pending = self.pending.popleft()
             self._tell(pending, self._why_ended(pending, at_ns, unread=unread), at_ns)
@@ -579,6 +597,9 @@ class Connection:
         """Give up holes that stay, and the rest of requests that were answered early."""
         if self.late is not None and now_ns - self.late.response_last_at > _LATE_NS:
             self._tell_late()
+        waiting = self.pending[0] if self.pending else None
+        if waiting and waiting.inferred and waiting.drains and now_ns - waiting.response_last_at > _LATE_NS:
+            self._drain(now_ns)
         for side in self.sides:
             if side.held and now_ns - side.held[0].at_ns > _HOLD_NS:
                 self._give_up_hole(side)

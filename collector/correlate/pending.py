@@ -16,6 +16,7 @@ class Pending:
         "first",
         "head",
         "id",
+        "inferred",
         "invalid",
         "number",
         "request_end",
@@ -51,6 +52,7 @@ class Pending:
         self.truncated = head.truncated
         self.endless = False  # where its message ends cannot be known
         self.drains = False  # ends with the next turn: its own end could not be read
+        self.inferred = False  # its end is concluded, not read
         self.invalid = head.invalid + head.identifiers.invalid
         self.attempt = 1
         self.retry_of: Told | None = None

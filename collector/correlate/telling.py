@@ -56,7 +56,7 @@ def server_times(pending: Pending) -> Parts:
 
 def _quality(pending: Pending, outcome: str | None, *, joined: bool, cut: bool) -> Quality:
     truncated = pending.truncated or cut or (outcome is None and not pending.endless)
-    inferred = ("outcome",) if outcome == "timeout" else ()
+    inferred = ("outcome",) if outcome == "timeout" or pending.inferred else ()
     if not (truncated or inferred or pending.invalid or outcome == "gap"):
         return _JOINED if joined else _PLAIN
     return Quality(

@@ -191,3 +191,26 @@ def test_times_of_both_roles():
     server = Wire(client=False).ask(GET, ready_ms=3).step(9).answer(OK).only()
     assert (server.read_delay_ms, server.receive_ms, server.wait_ms, server.send_ms) == (3, 0, 10, 0)
     assert server.elapsed_ms == 13
+
+
+def test_chunks_deep_in_a_long_call_end_with_the_turn_and_say_so():
+    wire = Wire().ask(GET)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire.answer(head + b"400\r\n" + b"x" * 100, length=60_000).answer(b"", length=5000)
+    assert wire.outcomes() == []
+    wire.ask(GET).answer(OK)
+    assert wire.outcomes() == ["ok", "ok"]
+    assert [event.quality.inferred for event in wire.told] == [("outcome",), ()]
+    assert wire.told[0].bytes_received == 65_000
+    wire = Wire().ask(GET).answer(head + b"400\r\n", length=60_000)
+    wire.told += wire.core.expire(wire.now + 10**9)
+    assert wire.outcomes() == ["ok"]
+    assert Wire().ask(GET).answer(head + b"4\r\n", length=60_000).change(ChangeKind.CLOSED, reset=True).outcomes() == [
+        "reset"
+    ]
+
+
+def test_a_chunked_upload_not_captured_ends_where_the_answer_begins():
+    head = b"POST /u HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire = Wire().ask(head + b"400\r\n", length=60_000).ask(b"", length=1000).answer(OK)
+    assert (wire.only().outcome, wire.only().bytes_sent, wire.only().quality.inferred) == ("ok", 61_000, ("outcome",))
