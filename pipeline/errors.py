@@ -39,3 +39,15 @@ class ScriptInvalid(PipelineError):
 
 class SimulatorFailed(PipelineError):
     """A part of the demo did not start or ended early."""
+
+
+class BrokerGone(PipelineError):
+    """Kafka did not do what it was asked in time; it may later."""
+
+
+class Fenced(PipelineError):
+    """The group has a new generation: what was to be committed is somebody else's now."""
+
+
+class TooLarge(PipelineError):
+    """Kafka takes no record of this size on that topic."""

@@ -20,11 +20,16 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_cap_s: float = 2.0  # who is asked to wait longer does not wait here, but gives the place to others
 
 
+def transient_status(status: int) -> bool:
+    """Tell whether a response with this status is worth another attempt."""
+    return status in _AGAIN
+
+
 def transient(result: AttemptResult) -> bool:
     """Tell whether a later attempt may fare better."""
     match result:
         case Answered(status=status):
-            return status in _AGAIN
+            return transient_status(status)
         case NotAnswered():
             return True
         case _:

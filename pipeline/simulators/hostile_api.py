@@ -148,7 +148,7 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
         self._api.open.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._api.open.discard(self)
         if self._script is not None:
             self._script.cancel()

@@ -1,0 +1,128 @@
+"""The worker's side of a consumer group, on aiokafka."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from pipeline.errors import BrokerGone, Fenced
+from pipeline.ingest.assignment import Position
+from pipeline.kafka_settings import KafkaSettings
+from pipeline.ports import Listener
+from pipeline.records import Partition, Record
+
+_ANSWER_WITHIN_S: Final = 5.0
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """aiokafka revokes everything before each rebalance; both calls are awaited by its coordinator."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002
+        await self._listener.revoked()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002
+        await self._listener.assigned()
+
+
+class KafkaSource:
+    """One member of the group. Offsets are committed by us alone, explicitly."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._consumer = AIOKafkaConsumer(
+            **settings.connection(),
+            group_id=settings.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=settings.fetch_bytes,  # a larger record still comes, alone (KIP-74)
+            fetch_max_bytes=settings.fetch_bytes * 8,
+            fetch_max_wait_ms=100,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 3,
+            isolation_level="read_committed",
+        )
+        self._admin = AIOKafkaAdminClient(**settings.connection())
+        self._flowing = True
+
+    async def start(self, listener: Listener) -> None:
+        """Join the group. Raises BrokerGone where that fails."""
+        async with _translated():
+            await self._admin.start()
+            self._consumer.subscribe([self._settings.topic], listener=_Rebalance(listener))
+            await self._consumer.start()
+
+    async def poll(self, *, limit: int, timeout_s: float) -> list[Record]:
+        """Return what has come in, in order within each partition; none where nothing came in time, or while paused."""
+        self._apply_flow()
+        async with _translated():
+            batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        return [
+            Record(
+                partition=(at.topic, at.partition),
+                offset=raw.offset,
+                key=raw.key,
+                value=raw.value,
+                headers=tuple(raw.headers),
+            )
+            for at, batch in batches.items()
+            for raw in batch
+        ]
+
+    async def positions(self) -> dict[Partition, Position]:
+        """Return where each partition that is ours goes on, with the note committed there. Raises BrokerGone."""
+        found: dict[Partition, Position] = {}
+        async with _translated(), asyncio.timeout(_ANSWER_WITHIN_S):
+            ours = self._consumer.assignment()
+            if not ours:
+                return found
+            noted = await self._admin.list_consumer_group_offsets(self._settings.group, partitions=list(ours))
+            for at in ours:
+                offset = await self._consumer.position(at)
+                committed = noted.get(at)
+                note = committed.metadata if committed is not None and committed.offset == offset else ""
+                found[at.topic, at.partition] = Position(offset=offset, note=note)
+        return found
+
+    async def commit(self, positions: Mapping[Partition, Position]) -> None:
+        """Make the positions safe. Raises BrokerGone, or Fenced where the group has moved on."""
+        offsets = {TopicPartition(*at): OffsetAndMetadata(one.offset, one.note) for at, one in positions.items()}
+        async with _translated(), asyncio.timeout(_ANSWER_WITHIN_S):  # left alone, aiokafka retries for ever
+            await self._consumer.commit(offsets)
+
+    def flow(self, *, on: bool) -> None:
+        """Have `poll` return records, or none."""
+        self._flowing = on
+
+    def _apply_flow(self) -> None:
+        """Pause or resume before each poll: a rebalance forgets which partitions were paused."""
+        paused = self._consumer.paused()
+        if self._flowing:
+            if paused:
+                self._consumer.resume(*paused)
+        elif missing := self._consumer.assignment() - paused:
+            self._consumer.pause(*missing)
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._consumer.stop()
+        await self._admin.close()
+
+
+@contextlib.asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (CommitFailedError, IllegalStateError) as problem:
+        raise Fenced(str(problem)) from problem
+    except (KafkaError, TimeoutError, OSError) as problem:
+        raise BrokerGone(str(problem) or type(problem).__name__) from problem
