@@ -177,6 +177,7 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
         include_connections=settings.include_connections,
         read_delay_warning_ms=settings.read_delay_warning_ms,
     )
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)  # events are acyclic: few collections find anything
