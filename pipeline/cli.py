@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from pipeline.commands import external_api, load, worker
+from pipeline.commands import broker, demo, external_api, load, slow_client, worker
 
 _HELP: Final = """\b
 Examples:
@@ -28,6 +28,9 @@ def cli(context: click.Context) -> None:
 cli.add_command(worker.command())
 cli.add_command(load.command)
 cli.add_command(external_api.command)
+cli.add_command(broker.command)
+cli.add_command(demo.command)
+cli.add_command(slow_client.command)
 
 
 def main() -> None:

@@ -95,6 +95,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     worker_metrics_port: Annotated[Port, Meta(description="0: any free port, which is logged")] = 9464
     worker_stall_s: Annotated[Seconds, Meta(description="calls under way and none ending: the worker exits")] = 60.0
     worker_preflight: Annotated[bool, Meta(description="refuse to start while an endpoint is out of reach")] = True
+    worker_ready_line: Annotated[bool, Meta(description="say on standard output when ready, and where")] = False
     worker_log_level: Annotated[Text, Meta(description="debug, info, warning or error")] = "info"
 
     def kafka(self) -> KafkaSettings:

@@ -58,6 +58,11 @@ class Worker:
         self._lanes = Lanes(desk, WorkQueue(), count=config.call_max_in_flight)
         self._intake = Intake(source, assignment, self._lanes, policy=config.intake(), tally=self.tally)
 
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set once the group has assigned partitions and their positions are known."""
+        return self._intake.opened_once
+
     def stop(self) -> None:
         """Ask the worker to finish what is under way, commit, and end."""
         self._stopping.set()

@@ -1,6 +1,7 @@
 """`pipeline external-api`: the simulated API with scripted faults and a ledger."""
 
 import asyncio
+import logging
 import subprocess
 import tempfile
 from pathlib import Path
@@ -52,6 +53,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 async def _serve(script: FaultScript, listener: Listener, control: Listener) -> None:
+    logging.getLogger("uvicorn.error").disabled = True  # it reports every scripted reset as a bug of ours
     api = ExternalApi(script)
     async with serving(api.control_app(), control) as control_port, asyncio.TaskGroup() as group:
         scheme = "https" if listener.cert else "http"

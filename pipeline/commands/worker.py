@@ -97,7 +97,15 @@ async def _run(config: WorkerConfig) -> None:
         log.info("worker_started", metrics_port=port, topic=config.kafka_topic, group=config.kafka_group)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(worker.run())
+                running_worker = group.create_task(worker.run())
+                if config.worker_ready_line:
+                    ready = group.create_task(_tell_when_ready(worker, f"http://{listener.host}:{port}"))
+                    running_worker.add_done_callback(lambda _: ready.cancel())
         finally:
             await outbox.stop()
             await gateway.aclose()
+
+
+async def _tell_when_ready(worker: Worker, url: str) -> None:
+    await worker.ready.wait()
+    running.say(metrics_url=url)

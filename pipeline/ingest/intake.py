@@ -42,6 +42,7 @@ class Intake:
         self._granted = asyncio.Event()  # the group has assigned partitions
         self._opened = False  # and we know where they go on
         self._closing = False
+        self.opened_once = asyncio.Event()
         self.valve = Valve(policy.valve)
 
     def listener(self) -> Listener:
@@ -71,6 +72,7 @@ class Intake:
         if not self._opened:
             self._assignment.assign(await self._source.positions())
             self._opened = True
+            self.opened_once.set()
         self._source.flow(on=self.valve.turn(held=self._lanes.held, longest=self._assignment.longest))
         batch = await self._source.poll(limit=self._policy.poll_records, timeout_s=_POLL_S if self.valve.open else 0.0)
         if batch:

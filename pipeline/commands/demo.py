@@ -1,0 +1,207 @@
+"""`pipeline demo`: broker, API, worker and load at once, as separate processes on loopback."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import click
+import msgspec
+
+from pipeline.commands import running
+from pipeline.errors import SimulatorFailed
+
+_HELP: Final = """\b
+Examples:
+  pipeline demo
+  pipeline demo --duration 30 --rate 20
+  pipeline demo --slow-event-loop 200         the worker stands still for 200 ms every 2 s
+  pipeline demo --slow-client                 and a client whose event loop is blocked now and then
+
+Run the whole pipeline on loopback, until Ctrl-C or for a while, and say what runs where.
+
+The broker is embedded, so neither Java nor a network is needed. The API answers most calls in 20 ms, is slow on
+/reports, and now and then says 503 with Retry-After or resets the connection.
+"""
+_READY_WITHIN_S: Final = 15.0
+_END_WITHIN_S: Final = 12.0
+_BLOCK_EVERY_S: Final = 2.0
+_SCRIPT: Final = {
+    "seed": 7,
+    "routes": {
+        "reports": {"latency": {"median_ms": 400, "sigma": 0.3}},
+        "*": {
+            "latency": {"median_ms": 20, "sigma": 0.4},
+            "faults": [
+                {"kind": "status", "share": 0.06, "status": 503, "retry_after_s": 1},
+                {"kind": "status", "share": 0.01, "status": 500, "after_effect": True},
+                {"kind": "reset", "share": 0.02, "after_effect": True},
+            ],
+        },
+    },
+}
+
+
+class Part:
+    """One process of the demo."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.process = process
+
+    async def first_line(self) -> dict[str, Any]:
+        """Return what it says once it is ready. Raises SimulatorFailed."""
+        assert self.process.stdout is not None
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S):
+                line = await self.process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if not line:
+            raise SimulatorFailed(f"{self.name} did not start")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    async def end(self) -> bytes:
+        """Ask it to end; return what else it had to say."""
+        assert self.process.stdout is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(_END_WITHIN_S):
+                rest = await self.process.stdout.read()
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            return b""
+        return rest
+
+
+@contextlib.asynccontextmanager
+async def part(name: str, *words: str) -> AsyncIterator[Part]:
+    """Run `pipeline WORDS` while the block runs, out of Ctrl-C's reach."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pipeline.cli", *words, stdout=asyncio.subprocess.PIPE, process_group=0
+    )
+    one = Part(name, process)
+    try:
+        yield one
+    finally:
+        await one.end()
+
+
+@click.command("demo", help=_HELP, context_settings={"auto_envvar_prefix": "PIPELINE_DEMO"})
+@click.option("--duration", default=0.0, show_default=True, type=click.FloatRange(0), help="Seconds; 0: until Ctrl-C.")
+@click.option("--rate", default=20.0, show_default=True, type=click.FloatRange(0.1), help="Records per second.")
+@click.option("--poison", default=0.01, show_default=True, type=click.FloatRange(0, 1), help="Share of poison.")
+@click.option("--slow-event-loop", default=0.0, metavar="MS", help="Stop the worker for so long every 2 s.")
+@click.option("--slow-client", is_flag=True, help="Also run a client whose event loop is blocked now and then.")
+@click.option("--json", "as_json", is_flag=True, help="Say what runs where as one line of JSON.")
+def command(  # noqa: PLR0913 - one for each option
+    *, duration: float, rate: float, poison: float, slow_event_loop: float, slow_client: bool, as_json: bool
+) -> None:
+    """Run everything until asked to end."""
+    running.run(_demo(_Plan(duration, rate, poison, slow_event_loop / 1000, slow_client, as_json)))
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    duration: float
+    rate: float
+    poison: float
+    stop_s: float
+    slow_client: bool
+    as_json: bool
+
+
+async def _demo(plan: _Plan) -> None:
+    asked = asyncio.Event()
+    running.on_signals(asked.set)
+    async with contextlib.AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(part("broker", "broker", *_topic_words()))
+        api_words = ("--port", "0", "--control-port", "0", "--script", json.dumps(_SCRIPT))
+        api = await stack.enter_async_context(part("external-api", "external-api", *api_words))
+        servers = (await broker.first_line())["bootstrap_servers"]
+        where = await api.first_line()
+        load_words = ["--bootstrap-servers", servers, "--rate", str(plan.rate), "--duration", "0"]
+        load_words += ["--poison", str(plan.poison)]
+        load_words += ["--route", "/orders", "--route", "/payments", "--route", "/reports"]
+        load = await stack.enter_async_context(part("load", "load", *load_words))
+        worker = await stack.enter_async_context(part("worker", *_worker_words(servers, where["url"])))
+        parts = [broker, api, worker, load]
+        if plan.slow_client:
+            words = ("slow-client", "--url", where["url"])
+            parts.append(await stack.enter_async_context(part("slow-client", *words)))
+        places = {"broker": servers, "external-api": where["url"], "ledger": where["control_url"] + "/ledger"}
+        places["worker"] = (await worker.first_line())["metrics_url"]
+        _tell(parts, places, as_json=plan.as_json)
+        await _until_over(plan, parts, worker, asked)
+    running.say(ended=True)
+
+
+def _topic_words() -> tuple[str, ...]:
+    return tuple(itertools.chain(*(("--topic", name) for name in ("ingress", "ingress.dead-letter", "ingress.parked"))))
+
+
+def _worker_words(servers: str, url: str) -> tuple[str, ...]:
+    return (
+        "worker",
+        "--kafka-bootstrap-servers",
+        servers,
+        "--kafka-topic",
+        "ingress",
+        "--api-url",
+        url,
+        "--worker-metrics-port",
+        "0",
+        "--worker-log-level",
+        "error",
+        "--worker-ready-line",
+    )
+
+
+def _tell(parts: list[Part], places: dict[str, str], *, as_json: bool) -> None:
+    pids = {one.name: one.process.pid for one in parts}
+    if as_json:
+        running.say(pids=pids, places=places)
+        return
+    lines = [f"{name:<13} pid {pid:<8} {places.get(name, '')}" for name, pid in pids.items()]
+    lines.append(f"{'ledger':<26} {places['ledger']}")
+    sys.stdout.write("\n".join(lines) + "\nCtrl-C ends it.\n")
+    sys.stdout.flush()
+
+
+async def _until_over(plan: _Plan, parts: list[Part], worker: Part, asked: asyncio.Event) -> None:
+    """Wait for the end, standing the worker still now and then where that is wanted. Raises SimulatorFailed."""
+    try:
+        async with asyncio.timeout(plan.duration or None), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_watch(one)) for one in parts]
+            if plan.stop_s > 0:
+                tasks.append(group.create_task(_stand_still(worker, plan.stop_s)))
+            await asked.wait()
+            for task in tasks:
+                task.cancel()
+    except TimeoutError:
+        pass
+
+
+async def _watch(one: Part) -> None:
+    code = await one.process.wait()
+    raise SimulatorFailed(f"{one.name} ended by itself, with exit code {code}")
+
+
+async def _stand_still(worker: Part, seconds: float) -> None:
+    """Stop the process from outside: for the network that is an event loop that is busy with something else."""
+    while True:
+        await asyncio.sleep(_BLOCK_EVERY_S)
+        os.kill(worker.process.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(worker.process.pid, signal.SIGCONT)
