@@ -15,6 +15,7 @@ from typing import Final
 from collector.correlate.correlator import Correlator, Told
 from collector.correlate.routes import RouteTable
 from collector.domain.events import Summary
+from collector.domain.observed import ChangeKind
 from collector.domain.watching import Sink, WatchSettings
 from collector.kernel import broker, cgroups, privileges
 from collector.kernel.command import HeldCommand
@@ -23,7 +24,7 @@ from collector.kernel.procfs import Procfs
 from collector.kernel.request import Filters, LoadRequest
 
 _EXPIRE_EVERY_NS: Final = 20_000_000
-_WALL_CHECK_EVERY_NS: Final = 10_000_000_000
+_WALL_CHECK_EVERY_NS: Final = 1_000_000_000
 _BUSY_RING: Final = 0.05  # above this fill, drain again at once
 _COMMAND_GRACE_NS: Final = 3_000_000_000
 _LAST_DRAIN_NS: Final = 5_000_000_000  # for what the kernel recorded before the end
@@ -62,6 +63,7 @@ class _Watch:
     started_ns: int = field(default_factory=time.monotonic_ns)
     emitted: int = 0
     newest_ns: int = 0
+    swept: int = 0  # lost connection records whose totals were fetched
 
     def run(self) -> int | None:
         """Observe until something ends it; return the command's exit code if it ended."""
@@ -77,6 +79,7 @@ class _Watch:
                 expired_at = now
             if now - wall_at > _WALL_CHECK_EVERY_NS:
                 self.correlator.wall_offset_ns = _wall_offset_ns()
+                self._sweep(now)
                 wall_at = now
             if not self.sink.tick(now):
                 return None
@@ -87,6 +90,14 @@ class _Watch:
             if self.probe.fill_ratio() < _BUSY_RING:
                 time.sleep(self.settings.drain_interval_ms / 1000)
         return None
+
+    def _sweep(self, now: int) -> None:
+        """Connections whose last record was lost have ended all the same: fetch their totals."""
+        lost = self.probe.losses().get("ring_full_changed", 0)
+        if lost > self.swept:
+            self.swept = lost
+            gone = [change for change in self.probe.standing(now) if change.kind == ChangeKind.DESTROYED]
+            self._emit(self.correlator.receive_all(gone))
 
     def take(self) -> bool:
         observations = self.probe.drain()

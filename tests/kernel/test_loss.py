@@ -31,6 +31,18 @@ def test_tiny_ring_under_load(watch):
             assert event["target"].removeprefix("/").isdigit()
 
 
+def test_connections_whose_end_was_lost_are_swept_while_the_watch_goes_on(watch):
+    watching = watch("--include-connections", "--duration", "3.5", env={"NETSCOPE_RING_SIZE": "4096"})
+    for number in range(300):
+        with tcp_pair() as (client, server):
+            exchange(client, server, request(f"/{number}"), response())
+    watching.wait()
+    assert watching.summary["lost"]["kernel"]["ring_full_changed"] > 0
+    ended = [event for event in watching.connections() if event["outcome"] is not None]
+    assert len(ended) == 600, "every connection has its end and its totals"
+    assert {event["kernel_exchanges"] for event in ended} == {1}
+
+
 def test_default_ring_loses_nothing_and_totals_balance(watch):
     watching = watch()
     with tcp_pair() as (client, server):
