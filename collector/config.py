@@ -3,7 +3,7 @@
 Precedence: command line > environment NETSCOPE_* > .env > /etc/netscope/*.toml > default.
 """
 
-import difflib
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from collector.errors import ConfigurationProblem
+from collector.errors import ConfigurationProblem, nearest
 
 PREFIX: Final = "NETSCOPE_"
 DIRECTORY: Final = Path("/etc/netscope")
@@ -40,7 +40,7 @@ def _ring(value: int) -> str:
 
 
 def _positive(value: float) -> str:
-    return "" if value > 0 else "must be greater than 0"
+    return "" if 0 < value < math.inf else "must be a number greater than 0"
 
 
 def _rung(value: str) -> str:
@@ -78,35 +78,43 @@ class Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The configuration, and where each value came from."""
+    """The configuration, where each value came from, and what was wrong (those values are the defaults)."""
 
     config: Config
     origin: Mapping[str, str]
+    problems: tuple[str, ...]
 
 
-def nearest(word: str, choices: tuple[str, ...] | list[str]) -> str:
-    """Return `; did you mean X?` where a choice is near, else nothing."""
-    found = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
+def load(flags: Mapping[str, Any] | None = None, **sources: Any) -> Loaded:
+    """Read every source, as `read` does. Raises ConfigurationProblem that names all problems at once."""
+    loaded = read(flags, **sources)
+    if loaded.problems:
+        raise problem_of(loaded)
+    return loaded
 
 
-def load(
+def problem_of(loaded: Loaded) -> ConfigurationProblem:
+    """Return everything that is wrong as one problem."""
+    return ConfigurationProblem("\n".join(loaded.problems), fix="collector config show --origin lists every key")
+
+
+def read(
     flags: Mapping[str, Any] | None = None,
     *,
     environment: Mapping[str, str] | None = None,
     directory: Path = DIRECTORY,
     working: Path | None = None,
 ) -> Loaded:
-    """Read every source. Raises ConfigurationProblem that names all problems at once."""
+    """Read every source; flags are named as typed, as `--rung`."""
     environment = os.environ if environment is None else environment  # noqa: TID251  # the one place
     reading = _Reading()
     for path in sorted(directory.glob("*.toml")) if directory.is_dir() else ():
         reading.file(path)
-    reading.words(_dotenv((working or Path.cwd()) / ".env"), ".env")
+    reading.dotenv((working or Path.cwd()) / ".env", environment.get("SUDO_UID", ""))
     reading.words({k: v for k, v in environment.items() if k.startswith(PREFIX) and k not in _IGNORED}, "environment")
-    for name, value in (flags or {}).items():
+    for flag, value in (flags or {}).items():
         if value is not None:
-            reading.values[name], reading.origin[name] = value, "command line"
+            reading.take(flag.removeprefix("--").replace("-", "_"), value, "command line", flag)
     return reading.finish()
 
 
@@ -119,45 +127,72 @@ class _Reading:
         self.origin = dict.fromkeys(self.known, "default")
         self.problems: list[str] = []
 
-    def _take(self, name: str, text: Any, origin: str, shown: str) -> None:
+    def take(self, name: str, given: Any, origin: str, shown: str) -> None:
+        """Take one value, or note what is wrong with it."""
         if name not in self.known:
-            self.problems.append(f"{origin}: unknown key {shown}{nearest(name, list(self.known))}")
+            self.problems.append(f"{origin}: unknown key {shown}{nearest(name, self.known)}")
             return
+        about = self.known[name].metadata
         try:
-            self.values[name] = self.known[name].metadata["parse"](
-                str(text) if not isinstance(text, list) else ",".join(text)
-            )
-            self.origin[name] = origin
+            value = about["parse"](_text(given))
         except ValueError as problem:
-            self.problems.append(f"{origin}: {shown}={text!r}: {problem}")
+            self.problems.append(f"{origin}: {shown}={given!r}: {problem}")
+            return
+        if about["check"] and (wrong := about["check"](value)):
+            self.problems.append(f"{origin}: {shown}={given!r} {wrong}")
+            return
+        self.values[name], self.origin[name] = value, origin
 
     def file(self, path: Path) -> None:
+        """Read a TOML file of /etc/netscope."""
         try:
-            for name, value in tomllib.loads(path.read_text()).items():
-                self._take(name, value, str(path), name)
-        except (OSError, tomllib.TOMLDecodeError) as problem:
+            found = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as problem:  # also no TOML, no UTF-8
             self.problems.append(f"{path}: {problem}")
+            return
+        for name, value in found.items():
+            self.take(name, value, str(path), name)
 
     def words(self, found: Mapping[str, str], origin: str) -> None:
+        """Read names as the environment has them."""
         for name, text in found.items():
-            self._take(name.removeprefix(PREFIX).lower(), text, origin, name)
+            self.take(name.removeprefix(PREFIX).lower(), text, origin, name)
+
+    def dotenv(self, path: Path, sudo_uid: str) -> None:
+        """Read .env; as root only one of root's own or of who called sudo, else anybody could steer root."""
+        try:
+            found = _assignments(path.read_text())
+            owner = path.stat().st_uid
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as problem:
+            self.problems.append(f"{path}: {problem}")
+            return
+        if found and os.geteuid() == 0 and str(owner) not in ("0", sudo_uid):
+            self.problems.append(f"{path}: belongs to user {owner}, not read as root: chown it, or work elsewhere")
+            return
+        self.words(found, ".env")
 
     def finish(self) -> Loaded:
-        for name, value in self.values.items():
-            check = self.known[name].metadata["check"]
-            if check and (problem := check(value)):
-                self.problems.append(f"{self.origin[name]}: {name}={value!r} {problem}")
-        if self.problems:
-            raise ConfigurationProblem("\n".join(self.problems), fix="collector config show --origin lists every key")
-        return Loaded(config=Config(**self.values), origin=self.origin)
+        """Put it together."""
+        return Loaded(config=Config(**self.values), origin=self.origin, problems=tuple(self.problems))
 
 
-def _dotenv(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.strip().partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#"))
+def _text(given: Any) -> str:
+    match given:
+        case bool() | dict():
+            raise ValueError("write a string, a number or a list of strings")
+        case list() if not all(isinstance(item, str) for item in given):
+            raise ValueError("write a list of strings")
+        case list():
+            return ",".join(given)
+        case _:
+            return str(given)
+
+
+def _assignments(text: str) -> dict[str, str]:
+    lines = (line.strip().removeprefix("export ") for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs if name.strip().startswith(PREFIX)}
 
 

@@ -1,68 +1,27 @@
 """`collector`: the command line. Thin: options in, one call, an exit code out."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
 
 from collector import config as configuration
 from collector.cli import checks
+from collector.cli.help import COMMAND_WORDS, EXAMPLES, WATCH_EPILOG, WATCH_EXAMPLES, Commands, ExamplesFirst
 from collector.domain import filters
-from collector.domain.watching import WatchSettings
+from collector.domain.watching import Sink, WatchSettings
 from collector.errors import CollectorProblem, PreflightFailed, UsageProblem
 from collector.kernel.errors import KernelProblem
 
 _VERSION = "0.1.0"
-_EXAMPLES = """\b
-Examples:
-  sudo collector watch                          every HTTP exchange on this host
-  sudo collector watch --pid 4242 status>=500   failures of one process
-  sudo collector watch --json | jq .trace_id    one JSON event a line
-  sudo collector watch -- curl http://host/     run a command and watch it
-  sudo collector doctor                         what this host can show, and how to fix it
-"""
-_WATCH_EXAMPLES = """\b
-Examples:
-  sudo collector watch -T -w                         with times, waits and trace IDs
-  sudo collector watch --comm python3 --port 8080    both must match
-  sudo collector watch latency>250ms role=client     filter words; all must hold
-  sudo collector watch --json --duration 10 > events.ndjson
-  sudo collector watch --include-connections -- pytest tests/
-
-Ends with Ctrl-C, SIGTERM, --duration or --count: what the kernel already recorded is told first.
-"""
+_FROM_CONFIGURATION = (
+    "rung", "ring_size", "max_connections", "user", "cache", "drain_interval_ms", "services", "routes", "route_limit",
+    "read_delay_warning_ms",
+)  # fmt: skip
 
 
-class _Group(click.Group):
-    """Examples first, `run` as the default, problems as one clear line."""
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(click.formatting.wrap_text(_EXAMPLES, preserve_paragraphs=True) + "\n\n")
-        super().format_help(ctx, formatter)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            near = configuration.nearest(args[0], list(self.commands))
-            raise click.UsageError(f"no command {args[0]!r}{near or '; see collector --help'}")
-        return super().resolve_command(ctx, args)
-
-
-class _Command(click.Command):
-    """A command whose help begins with examples."""
-
-    def __init__(self, *args: Any, examples: str = "", **more: Any) -> None:
-        self.examples = examples
-        super().__init__(*args, **more)
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(click.formatting.wrap_text(self.examples, preserve_paragraphs=True) + "\n\n")
-        super().format_help(ctx, formatter)
-
-
-@click.group(cls=_Group, invoke_without_command=True)
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_VERSION, prog_name="collector")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -72,7 +31,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def _watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
+    options = (
         click.argument("words", nargs=-1, metavar="[FILTER]... [-- CMD ...]"),
         click.option("--json", "as_json", is_flag=True, help="NDJSON on stdout, one event a line, the summary last."),
         click.option("--pid", "pids", multiple=True, type=int, metavar="N", help="Only this process."),
@@ -85,68 +44,66 @@ def _watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-T", "--time", "with_time", is_flag=True, help="A column with the time."),
         click.option("-w", "--wide", is_flag=True, help="More columns."),
         click.option("--rung", metavar="NAME", help="Force one rung: length, fexit, kprobe, exit."),
-    ):
+    )
+    for option in reversed(options):  # the last one applied stands first in the help
         command = option(command)
     return command
 
 
-@cli.command(cls=_Command, examples=_WATCH_EXAMPLES, context_settings={"ignore_unknown_options": False})
+@cli.command(cls=ExamplesFirst, examples=WATCH_EXAMPLES, epilog=WATCH_EPILOG)
 @_watch_options
-def watch(**options: Any) -> None:
+@click.pass_context
+def watch(ctx: click.Context, /, **options: Any) -> None:
     """Show exchanges live."""
-    _watch(options)
+    _watch(options, ctx.meta.get(COMMAND_WORDS, ()))
 
 
-@cli.command(cls=_Command, examples=_EXAMPLES)
-def run() -> None:
-    """Observe until told to end. For now this is `watch` over the whole host."""
-    _watch({"words": (), "pids": (), "comms": (), "ports": (), "cgroups": ()})
+@cli.command(cls=ExamplesFirst, examples=EXAMPLES, epilog=WATCH_EPILOG)
+@_watch_options
+@click.pass_context
+def run(ctx: click.Context, /, **options: Any) -> None:
+    """Observe until told to end; for now the same as `watch`. `collector` alone is `collector run`."""
+    _watch(options, ctx.meta.get(COMMAND_WORDS, ()))
 
 
-def _split_command(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (filter words, command): click has taken the `--` away, so it is looked for in what was typed."""
-    if "--" not in sys.argv:
-        return words, ()
-    command = tuple(sys.argv[sys.argv.index("--") + 1 :])
-    if not command:
-        raise UsageProblem("-- wants a command behind it, as: collector watch -- curl http://localhost/")
-    return words[: len(words) - len(command)], command
+def _terms(words: Sequence[str]) -> Sequence[filters.Term]:
+    try:
+        return filters.parse(words)
+    except UsageProblem as problem:
+        bare = next((word for word in words if word.isidentifier()), "")
+        if bare in filters.FIELDS:
+            problem.fix = f"quote it, as '{bare}>=...': the shell takes > and < for redirections"
+        elif bare:
+            problem.fix = f"a command to run goes behind --, as: collector watch -- {bare} ..."
+        raise
 
 
-def _watch(options: dict[str, Any]) -> NoReturn:
-    words, command = _split_command(options["words"])
-    terms = filters.parse(words)
+def _watch(options: dict[str, Any], command: tuple[str, ...]) -> NoReturn:
+    terms = _terms(options["words"])
     checks.watch_options(options)
-    loaded = configuration.load({"rung": options.get("rung")})
-    config = loaded.config
+    config = configuration.load({"--rung": options["rung"]}).config
     checks.root()
     settings = WatchSettings(
         pids=options["pids"],
         comms=options["comms"],
         ports=options["ports"],
         cgroups=options["cgroups"],
-        include_connections=options.get("include_connections", False),
-        duration_s=options.get("duration"),
-        count=options.get("count"),
+        include_connections=options["include_connections"],
+        duration_s=options["duration"],
+        count=options["count"],
         command=command,
         accept=filters.predicate(terms),
         notify_socket=configuration.notify_socket(),
-        **{
-            name: getattr(config, name)
-            for name in (
-                "rung", "ring_size", "max_connections", "user", "cache", "drain_interval_ms", "services", "routes",
-                "route_limit", "read_delay_warning_ms",
-            )
-        },
-    )  # fmt: skip
+        **{name: getattr(config, name) for name in _FROM_CONFIGURATION},
+    )
     sink = _sink(options, config)
     from collector.service import watch as run_watch  # late: help and usage errors need none of it
 
     sys.exit(run_watch(settings, sink))
 
 
-def _sink(options: dict[str, Any], config: configuration.Config) -> Any:
-    if options.get("as_json"):
+def _sink(options: dict[str, Any], config: configuration.Config) -> Sink:
+    if options["as_json"]:
         from collector.cli.ndjson import JsonSink
 
         return JsonSink(config.output_queue_lines)
@@ -154,8 +111,8 @@ def _sink(options: dict[str, Any], config: configuration.Config) -> Any:
 
     return for_terminal(
         config.output_queue_lines,
-        with_time=options.get("with_time", False),
-        wide=options.get("wide", False),
+        with_time=options["with_time"],
+        wide=options["wide"],
         no_colour=configuration.no_colour(),
     )
 
@@ -181,10 +138,12 @@ def config() -> None:
 @config.command("show")
 @click.option("--origin", is_flag=True, help="Where each value came from.")
 def config_show(*, origin: bool) -> None:
-    """Show every setting as it is in force."""
-    loaded = configuration.load()
+    """Show every setting as it is in force; exit 2 where some are not valid."""
+    loaded = configuration.read()
     for name, text in configuration.described(loaded.config):
         click.echo(f"{name} = {text}" + (f"   # {loaded.origin[name]}" if origin else ""))
+    if loaded.problems:
+        raise configuration.problem_of(loaded)
 
 
 def main() -> None:
@@ -200,6 +159,10 @@ def main() -> None:
         _end(PreflightFailed(str(problem), fix="sudo collector doctor says what is missing and how to get it"))
     except CollectorProblem as problem:
         _end(problem)
+    except BrokenPipeError:
+        sys.exit(0)  # the reader has seen enough
+    except OSError as problem:
+        _end(CollectorProblem(str(problem)))
 
 
 def _end(problem: CollectorProblem) -> NoReturn:

@@ -115,7 +115,7 @@ def _near(word: str, choices: Sequence[str]) -> str:
 def _term(word: str, whole: str, column: int) -> Term:
     parts = _TERM.fullmatch(word)
     if parts is None:
-        raise _fail(whole, column, f"{word!r} is no term: write field=value, status>=500 or latency>250ms")
+        raise _fail(whole, column, f"{word!r} is no term: write field=value, 'status>=500' or 'latency>250ms'")
     name, sign, text = parts.groups()
     if name not in FIELDS:
         raise _fail(whole, column, f"unknown field {name!r}{_near(name, FIELDS)}")
