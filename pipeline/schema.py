@@ -30,6 +30,10 @@ _decoder: Final = msgspec.json.Decoder(Message)
 def decode(value: bytes) -> Message:
     """Read and check a message. Raises RecordInvalid, with a reason from a closed list."""
     try:
+        value.decode("utf-8")  # the payload is passed on as it is, so it is looked at as a whole
+    except UnicodeDecodeError as problem:
+        raise RecordInvalid("encoding", str(problem)) from problem
+    try:
         message = _decoder.decode(value)
     except msgspec.ValidationError as problem:
         raise RecordInvalid("schema", str(problem)) from problem
