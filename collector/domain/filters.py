@@ -1,40 +1,46 @@
 """The filter grammar that the command line, REST, the feed and the page share.
 
-filter  = term *(" " term)            all terms must hold
-term    = field operator value *("," value)    any of the values
-operator: = != > >= < <= ; values of `=` and `!=` may hold `*`; durations end in us, ms or s
+filter   = term *(space term)                            all terms must hold
+term     = field operator value *("," value)             any of the values
+operator = "=" | "!=" | ">" | ">=" | "<" | "<="          order only for numbers and durations, with one value
+value    = text with "*" for anything, in double quotes where it holds spaces or commas | number | duration | "null"
+
+A duration is a number with us, ms or s (without: ms). `null` is what is not known. Nothing else is special.
 """
 
 import difflib
-import fnmatch
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from collector.errors import UsageProblem
 
+_WORD: Final = re.compile(r'(?:"[^"]*"|[^\s"])+')
 _TERM: Final = re.compile(r"([a-z_]+)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
+_VALUE: Final = re.compile(r'(?:"[^"]*"|[^,"])*')
+_NUMBER: Final = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)(us|ms|s|)")
+_UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "": 1.0}
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
-_UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "": 1.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|)")
 
 _TEXT: Final = {
     "service": "service", "route": "route", "outcome": "outcome", "severity": "severity", "trace_id": "trace_id",
     "peer": "peer_ip", "local": "local_ip", "method": "method", "host": "host", "role": "role", "kind": None,
     "target": "target", "comm": "comm", "request_id": "request_id", "idempotency_key": "idempotency_key",
-    "protocol": "protocol", "cgroup": "cgroup", "retry_reason": "retry_reason",
+    "protocol": "protocol", "cgroup": "cgroup", "retry_reason": "retry_reason", "errno": "errno",
 }  # fmt: skip
 _NUMBERS: Final = {
-    "status": "status_code", "pid": "pid", "attempt": "attempt", "retransmits": "retransmits",
-    "bytes_sent": "bytes_sent", "bytes_received": "bytes_received", "port": "peer_port", "local_port": "local_port",
+    "status": ("status_code",), "pid": ("pid",), "attempt": ("attempt",), "retransmits": ("retransmits",),
+    "bytes_sent": ("bytes_sent",), "bytes_received": ("bytes_received",), "port": ("local_port", "peer_port"),
+    "local_port": ("local_port",), "peer_port": ("peer_port",), "connection_id": ("connection_id",),
+    "exchange_no": ("exchange_no",),
 }  # fmt: skip
 _DURATIONS: Final = {
-    "latency": "elapsed_ms", "wait": "wait_ms", "read_delay": "read_delay_ms", "connect": "connect_ms",
-    "send": "send_ms", "receive": "receive_ms",
+    "latency": ("elapsed_ms",), "wait": ("wait_ms",), "read_delay": ("read_delay_ms",), "connect": ("connect_ms",),
+    "send": ("send_ms",), "receive": ("receive_ms",),
 }  # fmt: skip
 FIELDS: Final = tuple(sorted({*_TEXT, *_NUMBERS, *_DURATIONS}))
 _CHOICES: Final = {
@@ -43,7 +49,7 @@ _CHOICES: Final = {
         "gap", "null",
     ),
     "severity": ("error", "warning", "info"),
-    "role": ("client", "server"),
+    "role": ("client", "server", "null"),
     "kind": ("exchange", "connection"),
 }  # fmt: skip
 
@@ -52,36 +58,52 @@ _CHOICES: Final = {
 class Text:
     """A text field equals (or not) one of some patterns; "null" stands for what is not known."""
 
-    field: str
+    attribute: str | None  # None: the kind of the event
     negated: bool
     patterns: tuple[str, ...]
 
     def matches(self, event: Any) -> bool:
         """Tell whether the event fits."""
-        name = _TEXT[self.field]
+        name = self.attribute
         value = type(event).__name__.lower() if name is None else getattr(event, name, None)
         text = "null" if value is None else str(value)
-        found = any(fnmatch.fnmatchcase(text, pattern) for pattern in self.patterns)
-        return found is not self.negated
+        return any(_fits(pattern, text) for pattern in self.patterns) is not self.negated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number (or a duration in milliseconds) compares to a value; an unknown number fits only `!=`."""
+    """One of some attributes (durations in milliseconds) compares to a value. Unknown fits `null` and `!=` alone."""
 
-    attribute: str
+    attributes: tuple[str, ...]
     sign: str
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
 
     def matches(self, event: Any) -> bool:
         """Tell whether the event fits."""
-        value = getattr(event, self.attribute, None)
+        found = [getattr(event, name, None) for name in self.attributes]
         if self.sign in ("=", "!="):
-            return (value in self.values) is (self.sign == "=")
-        return value is not None and _COMPARE[self.sign](value, self.values[0])
+            return any(value in self.values for value in found) is (self.sign == "=")
+        return any(value is not None and _COMPARE[self.sign](value, self.values[0]) for value in found)
 
 
 Term = Text | Number
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Tell whether a pattern with `*` covers the text, in linear time: patterns come from clients, too."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == first
+    *middle, last = rest
+    at, end = len(first), len(text) - len(last)
+    if at > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for piece in middle:
+        at = text.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
 
 
 def parse(words: Sequence[str]) -> tuple[Term, ...]:
@@ -89,10 +111,16 @@ def parse(words: Sequence[str]) -> tuple[Term, ...]:
     whole = " ".join(words)
     terms: list[Term] = []
     column = 0
-    for word in whole.split(" "):
-        if word:
-            terms.append(_term(word, whole, column))
-        column += len(word) + 1
+    while column < len(whole):
+        if whole[column].isspace():
+            column += 1
+            continue
+        word = _WORD.match(whole, column)
+        at = word.end() if word else column
+        if at < len(whole) and not whole[at].isspace():
+            raise _fail(whole, at, 'a " has no partner')
+        terms.append(_term(whole[column:at], whole, column))
+        column = at
     return tuple(terms)
 
 
@@ -104,7 +132,8 @@ def predicate(terms: Sequence[Term]) -> Callable[[Any], bool] | None:
 
 
 def _fail(whole: str, column: int, message: str) -> UsageProblem:
-    return UsageProblem(f"filter: {message}\n  {whole}\n  {' ' * column}^")
+    shown = "".join(letter if letter.isprintable() else " " for letter in whole)  # so that the caret stands right
+    return UsageProblem(f"filter: {message}\n  {shown}\n  {' ' * column}^")
 
 
 def _near(word: str, choices: Sequence[str]) -> str:
@@ -120,32 +149,44 @@ def _term(word: str, whole: str, column: int) -> Term:
     if name not in FIELDS:
         raise _fail(whole, column, f"unknown field {name!r}{_near(name, FIELDS)}")
     at = column + len(name) + len(sign)
-    values = text.split(",")
-    if not all(values):
-        raise _fail(whole, at, "a value is missing")
+    if sign not in ("=", "!=") and name in _TEXT:
+        raise _fail(whole, column + len(name), f"{name} is text: use = or !=")
+    values = tuple(_values(text, whole, at))
     if name in _TEXT:
-        return _text(name, sign, values, whole, at)
-    return _number(name, sign, values, whole, at)
-
-
-def _text(name: str, sign: str, values: list[str], whole: str, at: int) -> Text:
-    if sign not in ("=", "!="):
-        raise _fail(whole, at - len(sign), f"{name} is text: use = or !=")
-    for value in values:
-        choices = _CHOICES.get(name)
-        if choices and "*" not in value and value not in choices:
-            raise _fail(whole, at, f"{name} is never {value!r}{_near(value, choices)}")
-    return Text(field=name, negated=sign == "!=", patterns=tuple(values))
-
-
-def _number(name: str, sign: str, values: list[str], whole: str, at: int) -> Number:
+        patterns = tuple(_pattern(name, value, whole, where) for value, where in values)
+        return Text(attribute=_TEXT[name], negated=sign == "!=", patterns=patterns)
     if len(values) > 1 and sign not in ("=", "!="):
-        raise _fail(whole, at, f"{sign} takes one value")
-    numbers = []
-    for value in values:
-        found = _DURATION.fullmatch(value)
-        if found is None or (found[2] and name not in _DURATIONS):
-            wanted = "a duration, as 250ms" if name in _DURATIONS else "a number"
-            raise _fail(whole, at, f"{value!r} is not {wanted}")
-        numbers.append(float(found[1]) * _UNITS[found[2]])
-    return Number(attribute=_NUMBERS.get(name) or _DURATIONS[name], sign=sign, values=tuple(numbers))
+        raise _fail(whole, values[1][1], f"{sign} takes one value")
+    numbers = tuple(_number(name, sign, value, whole, where) for value, where in values)
+    return Number(attributes=_NUMBERS.get(name) or _DURATIONS[name], sign=sign, values=numbers)
+
+
+def _values(text: str, whole: str, column: int) -> Iterator[tuple[str, int]]:
+    """Yield each value without its quotes, and its column."""
+    at = 0
+    while at <= len(text):
+        found = _VALUE.match(text, at)
+        raw = found[0] if found else ""
+        if not raw:
+            raise _fail(whole, column + at, 'a value is missing; an empty text is ""')
+        yield raw.replace('"', ""), column + at
+        at += len(raw) + 1
+
+
+def _pattern(name: str, value: str, whole: str, column: int) -> str:
+    choices = _CHOICES.get(name)
+    if choices and "*" not in value and value not in choices:
+        raise _fail(whole, column, f"{name} is never {value!r}{_near(value, choices)}")
+    return value
+
+
+def _number(name: str, sign: str, value: str, whole: str, column: int) -> float | None:
+    if value == "null" and sign in ("=", "!="):
+        return None
+    found = _NUMBER.fullmatch(value)
+    if found is None or (found[2] and name not in _DURATIONS):
+        wanted = "a duration, as 250ms" if name in _DURATIONS else "a number"
+        raise _fail(whole, column, f"{value!r} is not {wanted}")
+    if name not in _DURATIONS and "." not in found[1]:
+        return int(found[1])  # exact: a socket's cookie has 64 bits
+    return float(found[1]) * _UNITS[found[2]]
