@@ -1,17 +1,17 @@
 """Columns in the terminal: readable at any rate. Sampled on a screen, whole in a pipe, exact in the totals."""
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Final
 
-from collector.cli.ndjson import totals
-from collector.cli.output import LineWriter
+from collector.cli.output import LineWriter, say, totals, with_drops
 from collector.domain.events import Exchange, Summary
 from collector.domain.watching import Told
 
 _SCREEN_LINES_PER_S: Final = 60
 _WINDOW_NS: Final = 500_000_000
+_ROOM: Final = _SCREEN_LINES_PER_S * _WINDOW_NS // 1_000_000_000
+_KEPT: Final = 1_000  # events held between two looks; beyond, only the foremost
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
@@ -20,34 +20,52 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}" if value < 1000 else f"{value:.0f}"
 
 
+def _foremost(events: list[Told]) -> list[Told]:
+    """Return those that a screen has room for: errors, then warnings, then the slowest; in their own order."""
+    chosen = sorted(events, key=lambda one: (_RANK[one.severity], -(one.elapsed_ms or 0)))[:_ROOM]
+    return sorted(chosen, key=lambda one: one.seq)
+
+
 class ColumnSink:
     """Writes one line per event; on a terminal at most some each second, errors and slow ones first."""
 
-    def __init__(self, queue_lines: int, *, with_time: bool, wide: bool, screen: bool, colour: bool) -> None:
-        self._writer = LineWriter(queue_lines)
+    def __init__(  # noqa: PLR0913  # what the options say
+        self,
+        queue_lines: int,
+        *,
+        with_time: bool = False,
+        wide: bool = False,
+        screen: bool = False,
+        colour: bool = False,
+        descriptor: int = 1,
+    ) -> None:
+        self._writer = LineWriter(queue_lines, descriptor)
         self._with_time = with_time
         self._wide = wide
         self._screen = screen
         self._colour = colour
         self._window: list[Told] = []
+        self._hidden = 0
         self._window_ends = 0
 
     def ready(self, line: str) -> None:
         """Say on stderr that events will be seen; then the header of the columns."""
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-        self._writer.put([f"{self._header()}\n".encode()])
+        say(line)
+        self._put([self._header()])
 
     def warn(self, line: str) -> None:
         """Say it on stderr."""
-        sys.stderr.write(f"{line}\n")
+        say(line)
 
     def emit(self, events: Sequence[Told]) -> None:
         """Take new events."""
-        if self._screen:
-            self._window.extend(events)
-        else:
-            self._writer.put([f"{self._line(event)}\n".encode() for event in events])
+        if not self._screen:
+            self._put([self._line(event) for event in events[: self._writer.admit(len(events))]])
+            return
+        self._window.extend(events)
+        if len(self._window) > _KEPT:
+            self._hidden += len(self._window) - _ROOM
+            self._window = _foremost(self._window)
 
     def tick(self, now_ns: int) -> bool:
         """Show a window of events once it is full or over."""
@@ -57,25 +75,26 @@ class ColumnSink:
         return not self._writer.broken
 
     def _show(self) -> None:
-        room = _SCREEN_LINES_PER_S * _WINDOW_NS // 1_000_000_000
-        events, self._window = self._window, []
-        chosen = events
-        if len(events) > room:
-            ranked = sorted(events, key=lambda one: (_RANK[one.severity], -(one.elapsed_ms or 0)))[:room]
-            chosen = sorted(ranked, key=lambda one: one.seq)
-        lines = [f"{self._line(event)}\n".encode() for event in chosen]
-        if len(events) > len(chosen):
-            more = f"... {len(events) - len(chosen):,} more"
-            lines.append(f"{_DIM}{more}{_PLAIN}\n".encode() if self._colour else f"{more}\n".encode())
-        self._writer.put(lines)
+        hidden = self._hidden + max(0, len(self._window) - _ROOM)
+        chosen = _foremost(self._window) if hidden else self._window
+        self._window, self._hidden = [], 0
+        lines = [self._line(event) for event in chosen]
+        if hidden:
+            more = f"... {hidden:,} more"
+            lines.append(f"{_DIM}{more}{_PLAIN}" if self._colour else more)
+        self._put(lines[: self._writer.admit(len(lines))])
+
+    def _put(self, lines: list[str]) -> None:
+        self._writer.put("".join(f"{line}\n" for line in lines).encode(), len(lines))
 
     def finish(self, summary: Summary) -> None:
         """Write what is left and the totals."""
         if self._window:
             self._show()
-        self._writer.close()
-        sys.stderr.write(totals(summary))
-        sys.stderr.flush()
+        try:
+            self._writer.close()
+        finally:
+            say(totals(with_drops(summary, self._writer.dropped)))
 
     def _header(self) -> str:
         time = f"{'TIME':<15} " if self._with_time else ""

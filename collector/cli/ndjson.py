@@ -1,11 +1,10 @@
 """`--json`: one event a line on stdout, words on stderr, the summary last."""
 
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
-from collector.cli.output import LineWriter
+from collector.cli.output import LineWriter, say, totals, with_drops
 from collector.domain.events import Summary
 from collector.domain.watching import Told
 
@@ -13,21 +12,22 @@ from collector.domain.watching import Told
 class JsonSink:
     """Writes NDJSON."""
 
-    def __init__(self, queue_lines: int) -> None:
-        self._writer = LineWriter(queue_lines)
-        self._encode = msgspec.json.Encoder().encode
+    def __init__(self, queue_lines: int, *, descriptor: int = 1) -> None:
+        self._writer = LineWriter(queue_lines, descriptor)
+        self._encoder = msgspec.json.Encoder()
 
     def ready(self, line: str) -> None:
         """Say on stderr that events that start from now on will be seen."""
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        say(line)
 
-    warn = ready
+    def warn(self, line: str) -> None:
+        """Say it on stderr."""
+        say(line)
 
     def emit(self, events: Sequence[Told]) -> None:
-        """Queue events."""
-        encode = self._encode
-        self._writer.put([encode(event) + b"\n" for event in events])
+        """Queue events; the newest give way where the reader does not keep up."""
+        room = self._writer.admit(len(events))
+        self._writer.put(self._encoder.encode_lines(events[:room]), room)
 
     def tick(self, now_ns: int) -> bool:  # noqa: ARG002
         """Tell whether there is still a reader."""
@@ -35,21 +35,7 @@ class JsonSink:
 
     def finish(self, summary: Summary) -> None:
         """Write the summary behind everything else, and the totals on stderr."""
-        if self._writer.dropped:
-            lost = {**summary.lost, "output": {"slow_reader": self._writer.dropped}}
-            summary = msgspec.structs.replace(summary, lost=lost)
-        self._writer.put_last(self._encode(summary) + b"\n")
+        summary = with_drops(summary, self._writer.dropped)
+        self._writer.put(self._encoder.encode(summary) + b"\n", 1)
+        say(totals(summary))
         self._writer.close()
-        sys.stderr.write(totals(summary))
-        sys.stderr.flush()
-
-
-def totals(summary: Summary) -> str:
-    """Return the totals in words."""
-    lost = sum(count for reasons in summary.lost.values() for count in reasons.values())
-    seen = summary.exchanges
-    return (
-        f"{sum(seen.values())} exchanges ({seen.get('client', 0)} client, {seen.get('server', 0)} server) on "
-        f"{summary.connections} connections in {summary.elapsed_ms / 1000:.1f} s, rung {summary.rung}; "
-        f"{summary.records['captured']} records, {lost} lost\n"
-    )

@@ -1,5 +1,7 @@
 """Configuration: precedence, origins, every problem at once."""
 
+import os
+
 import pytest
 
 from collector import config
@@ -43,3 +45,44 @@ def test_lists_and_pairs(load):
     loaded = load(None, {"NETSCOPE_SERVICES": "py*=billing,java=core", "NETSCOPE_ROUTES": "/u/{id},/v"})
     assert loaded.config.services == (("py*", "billing"), ("java", "core"))
     assert loaded.config.routes == ("/u/{id}", "/v")
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("ring_size = true", "write a string"),
+        ("services = [1, 2]", "list of strings"),
+        ("[cache]\na = 1", "write a string"),
+        ("drain_interval_ms = nan", "greater than 0"),
+        ("drain_interval_ms = inf", "greater than 0"),
+        ("services = ['=x']", "PATTERN=NAME"),
+        ("this is no TOML", "a.toml"),
+    ],
+)
+def test_values_of_a_wrong_kind(load, toml, message):
+    with pytest.raises(ConfigurationProblem, match=message):
+        load(toml=toml)
+
+
+def test_dotenv_as_people_write_it(load):
+    loaded = load(dotenv="# a comment\n\nexport NETSCOPE_USER='me'\nOTHER=1\nNETSCOPE_RUNG = \"exit\"\n")
+    assert (loaded.config.user, loaded.config.rung) == ("me", "exit")
+
+
+def test_only_root_and_who_called_sudo_steer_root_by_dotenv(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    path = tmp_path / ".env"
+    path.write_text("NETSCOPE_CACHE=/tmp/mine\n")
+    owner = path.stat().st_uid
+    sources = {"directory": tmp_path / "none", "working": tmp_path}
+    assert config.load(environment={"SUDO_UID": str(owner)}, **sources).config.cache == "/tmp/mine"
+    if owner == 0:
+        os.chown(path, 12345, -1)
+    with pytest.raises(ConfigurationProblem, match="belongs to user"):
+        config.load(environment={}, **sources)
+
+
+def test_what_is_shown_is_valid_toml(load):
+    loaded = load(None, {"NETSCOPE_SERVICES": "py*=billing", "NETSCOPE_ROUTES": "/u/{id}"})
+    again = load(toml="\n".join(f"{name} = {text}" for name, text in config.described(loaded.config)))
+    assert again.config == loaded.config

@@ -9,7 +9,7 @@ import msgspec
 from collector.domain import schema
 from tests.support.traffic import Wire
 
-PUBLISHED = Path(__file__).parents[3] / "docs/specs/event.schema.json"
+PUBLISHED = Path(__file__).parents[4] / "docs/specs/event.schema.json"
 
 
 def test_published_schema_is_in_step():
