@@ -53,7 +53,7 @@ def watched(monkeypatch):
         (["watch", "--duration", "0"], "greater than 0"),
         (["watch", "--duration", "nan"], "greater than 0"),
         (["watch", "--count", "0"], "at least 1"),
-        (["watch", "--rung", "lenght"], "did you mean length?"),
+        (["watch", "--rung", "lngth"], "did you mean length?"),
         (["watch", "statsu=500"], "did you mean status?"),
         (["watch", "status"], "quote it, as 'status>=...'"),
         (["watch", "curl", "http://host/"], "collector watch -- curl"),

@@ -33,7 +33,7 @@ def test_precedence_and_origin(load):
 
 def test_every_problem_is_named_at_once(load):
     with pytest.raises(ConfigurationProblem) as caught:
-        load(None, {"NETSCOPE_RING_SIZ": "1", "NETSCOPE_ROUTE_LIMIT": "x"}, "ring_size = 5000\nrung = 'lenght'")
+        load(None, {"NETSCOPE_RING_SIZ": "1", "NETSCOPE_ROUTE_LIMIT": "x"}, "ring_size = 5000\nrung = 'lngth'")
     text = str(caught.value)
     assert "did you mean ring_size" in text
     assert "NETSCOPE_ROUTE_LIMIT='x'" in text
