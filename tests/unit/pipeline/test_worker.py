@@ -84,7 +84,7 @@ async def bench() -> Bench:
 
 async def until(check: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not check():
+        while not check():  # noqa: ASYNC110 - the worker has no event for every state
             await asyncio.sleep(0.005)
 
 
