@@ -16,11 +16,20 @@ from tests.support.sockets import exchange, request, response, tcp_pair
 SECRET = "planted-s3cr3t-7f3a9c"
 
 
+def listed(kind):
+    """bpftool fails where an object goes while it lists: then once more."""
+    for _ in range(20):
+        result = subprocess.run(["bpftool", "-j", kind], capture_output=True, check=False)
+        if not result.returncode:
+            return json.loads(result.stdout or "[]")
+        time.sleep(0.05)
+    raise AssertionError(result.stderr)
+
+
 def bpf_objects():
     """IDs of the programs and links of NetScope that the kernel holds now."""
     names = {"sock_send_lengt", "sock_recv_lengt", "inet_sock_set_s", "tcp_destroy_soc", "sk_data_ready", "sys_exit"}
-    programs = json.loads(subprocess.run(["bpftool", "-j", "prog"], capture_output=True, check=True).stdout or "[]")
-    links = json.loads(subprocess.run(["bpftool", "-j", "link"], capture_output=True, check=True).stdout or "[]")
+    programs, links = listed("prog"), listed("link")
     ours = {p["id"] for p in programs if p.get("name") in names}
     return {("program", one) for one in ours} | {("link", link["id"]) for link in links if link.get("prog_id") in ours}
 
