@@ -17,6 +17,7 @@ from pipeline.ports import Listener
 from pipeline.records import Partition, Record
 
 _ANSWER_WITHIN_S: Final = 5.0
+_POLL_GRACE_S: Final = 0.3
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -62,8 +63,13 @@ class KafkaSource:
     async def poll(self, *, limit: int, timeout_s: float) -> list[Record]:
         """Return what has come in, in order within each partition; none where nothing came in time, or while paused."""
         self._apply_flow()
-        async with _translated():
-            batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        try:
+            # Once a rebalance has begun, getmany waits for its end, whatever its own limit; but the rebalance waits for
+            # us to stop reading. Cut off, it loses nothing: it takes records and returns them without a pause between.
+            async with asyncio.timeout(timeout_s + _POLL_GRACE_S), _errors_of_polling():
+                batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        except TimeoutError:
+            return []
         return [
             Record(
                 partition=(at.topic, at.partition),
@@ -116,6 +122,15 @@ class KafkaSource:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 await self._consumer.stop()
         await self._admin.close()
+
+
+@contextlib.asynccontextmanager
+async def _errors_of_polling() -> AsyncIterator[None]:
+    """Translate Kafka's errors, and leave alone what says that the time is up."""
+    try:
+        yield
+    except KafkaError as problem:
+        raise BrokerGone(str(problem) or type(problem).__name__) from problem
 
 
 @contextlib.asynccontextmanager
