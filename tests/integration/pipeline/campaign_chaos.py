@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.integration.pipeline.rig import TWENTY_PERCENT, Api, KafkaCluster, Program, Rig, committed_lag, eventually
 from tests.integration.pipeline.campaign_delivery import assert_exact
+from tests.integration.pipeline.rig import TWENTY_PERCENT, Api, KafkaCluster, Program, Rig, committed_lag, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(3600)]
 
