@@ -122,12 +122,16 @@ def _sink(options: dict[str, Any], config: configuration.Config) -> Sink:
 @click.option("--strict", is_flag=True, help="Exit 4 where something is missing that is not vital.")
 def doctor(*, as_json: bool, strict: bool) -> None:
     """Check this host: what can be seen here, what not, and how to fix it."""
-    from collector.cli.report import show
+    from collector.cli.report import exit_code, show
     from collector.kernel.doctor import diagnose
     from collector.kernel.host_facts import gather
 
-    facts = gather(configuration.load().config.cache)
-    sys.exit(show(diagnose(facts), as_json=as_json, strict=strict))
+    config = configuration.load().config
+    facts = gather(config.cache, config.user)
+    diagnosis = diagnose(facts)
+    colour = sys.stdout.isatty() and not configuration.no_colour()
+    show(diagnosis, facts, as_json=as_json, colour=colour)
+    sys.exit(exit_code(diagnosis, strict=strict))
 
 
 @cli.group()

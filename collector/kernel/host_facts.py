@@ -2,13 +2,15 @@
 
 import os
 import platform
+import pwd
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from collector.kernel import btf, cgroups, compiler, headers
+from collector.kernel import btf, compiler, headers, privileges
 from collector.kernel.errors import KernelProblem
 from collector.kernel.probe import run_loader
 from collector.kernel.request import LoadRequest, RungResult
@@ -16,49 +18,66 @@ from collector.kernel.rungs import LADDER
 
 _SYSCTL: Final = Path("/proc/sys")
 _LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
+_FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _BCC: Final = "import bcc, sys; sys.stdout.write(bcc.__version__)"
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found; None where it could not be told."""
+    """What was found; None where it is not there or could not be told."""
 
     root: bool
+    capabilities: int  # effective, as bits
+    user: str | None  # to become once everything is attached
     release: str
     machine: str
-    btf: bool
-    tracefs: bool
-    cgroup2: str | None
     lockdown: str | None
     unprivileged_bpf_disabled: str | None
     jit: str | None
-    bcc: str | None
-    bpftool: bool
-    kernel_headers: bool
+    btf: bool
+    tracefs: str | None
+    bpffs: str | None
+    cgroup2: str | None
+    cgroup1: bool
     container: bool
+    host_pids: bool
+    bcc: str | None
+    bpftool: str | None
+    kernel_headers: bool
+    cache: str
     cache_warm: bool
-    rungs: tuple[RungResult, ...]
+    headers_cached: bool
+    rungs: tuple[RungResult, ...] = ()
     problem: str = ""
 
 
-def gather(cache: str) -> HostFacts:
+def gather(cache: str, user: str) -> HostFacts:
     """Look at the host; as root, try every rung for real."""
     root = os.geteuid() == 0
     rungs, problem = _try_rungs(cache) if root else ((), "")
+    mounts = _mounts()
+    identity = _identity()
     return HostFacts(
         root=root,
+        capabilities=_capabilities(),
+        user=_account(user),
         release=platform.release(),
         machine=platform.machine(),
-        btf=btf.VMLINUX.exists(),
-        tracefs=any(" - tracefs " in line for line in Path("/proc/self/mountinfo").read_text().splitlines()),
-        cgroup2=str(cgroups.mount_point() or "") or None,
         lockdown=_lockdown(),
         unprivileged_bpf_disabled=_read(_SYSCTL / "kernel/unprivileged_bpf_disabled"),
         jit=_read(_SYSCTL / "net/core/bpf_jit_enable"),
-        bcc=_output(["/usr/bin/python3", "-c", _BCC]),
-        bpftool=_output(["bpftool", "version"]) is not None,
-        kernel_headers=Path(f"/lib/modules/{platform.release()}/build").exists(),
+        btf=btf.VMLINUX.exists(),
+        tracefs=mounts.get("tracefs"),
+        bpffs=mounts.get("bpf"),
+        cgroup2=mounts.get("cgroup2"),
+        cgroup1="cgroup" in mounts,
         container=_in_container(),
-        cache_warm=_is_warm(cache),
+        host_pids=_namespace("pid") == _FIRST_PID_NAMESPACE,
+        bcc=_output(["/usr/bin/python3", "-P", "-c", _BCC]),
+        bpftool=(_output(["bpftool", "version"]) or "").partition("\n")[0] or None,
+        kernel_headers=Path(f"/lib/modules/{platform.release()}/build").exists(),
+        cache=cache,
+        cache_warm=bool(identity) and compiler.is_warm(Path(cache), identity),
+        headers_cached=bool(identity) and os.access(Path(cache) / f"headers-{identity}" / "complete", os.F_OK),
         rungs=rungs,
         problem=problem,
     )
@@ -101,12 +120,41 @@ def _output(command: list[str]) -> str | None:
         return None
 
 
-def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+def _mounts() -> dict[str, str]:
+    """Return file system -> where it is mounted first."""
+    found: dict[str, str] = {}
+    for line in (_read(Path("/proc/self/mountinfo")) or "").splitlines():
+        fields, _, rest = line.partition(" - ")
+        found.setdefault(rest.split()[0], fields.split()[4])
+    return found
 
 
-def _is_warm(cache: str) -> bool:
+def _capabilities() -> int:
+    found = re.search(r"^CapEff:\s+(\w+)", _read(Path("/proc/self/status")) or "", re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def _account(user: str) -> str | None:
     try:
-        return compiler.is_warm(Path(cache), headers.btf_hash())
+        uid, _ = privileges.account(user)
+        return pwd.getpwuid(uid).pw_name
+    except (KernelProblem, KeyError):
+        return None
+
+
+def _namespace(kind: str) -> str | None:
+    try:
+        return str(Path(f"/proc/self/ns/{kind}").readlink())
+    except OSError:
+        return None
+
+
+def _in_container() -> bool:
+    return any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv", "/run/systemd/container"))
+
+
+def _identity() -> str:
+    try:
+        return headers.btf_hash()
     except KernelProblem:
-        return False
+        return ""

@@ -1,0 +1,161 @@
+"""What doctor says of each fact about the host: good or not, in words, with the fix."""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from collector.kernel.host_facts import HostFacts
+
+Status = Literal["ok", "note", "warning", "failed"]
+_MACHINES: Final = frozenset({"x86_64", "aarch64"})
+_OLDEST: Final = (5, 15)
+_CAPABILITIES: Final = {  # to load, and to give up root afterwards
+    "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8, "CAP_PERFMON": 38, "CAP_BPF": 39,
+}  # fmt: skip
+_SYS_ADMIN: Final = 1 << 21  # stands for BPF and PERFMON
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding. `failed`: nothing can be observed; `warning`: less than could be; `note`: good to know."""
+
+    group: str
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+class _Group:
+    """Makes the checks of one group."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def good(self, name: str, detail: str) -> Check:
+        return Check(group=self._name, name=name, status="ok", detail=detail)
+
+    def vital(self, name: str, good: object, detail: str, fix: str) -> Check:
+        """Without it nothing can be observed."""
+        return self.good(name, detail) if good else self._bad(name, "failed", detail, fix)
+
+    def useful(self, name: str, good: object, detail: str, fix: str) -> Check:
+        """Without it less can be observed."""
+        return self.good(name, detail) if good else self._bad(name, "warning", detail, fix)
+
+    def _bad(self, name: str, status: Status, detail: str, fix: str) -> Check:
+        return Check(group=self._name, name=name, status=status, detail=detail, fix=fix)
+
+
+def host_checks(facts: HostFacts) -> tuple[Check, ...]:
+    """Judge everything but the rungs."""
+    return (*_privileges(facts), *_kernel(facts), *_mounts(facts), *_tools(facts))
+
+
+def _privileges(facts: HostFacts) -> Iterator[Check]:
+    group = _Group("privileges")
+    yield group.vital("root", facts.root, "root" if facts.root else "not root", "sudo collector doctor")
+    if facts.root:
+        held = facts.capabilities | ((1 << 38 | 1 << 39) if facts.capabilities & _SYS_ADMIN else 0)
+        missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+        detail = f"missing: {', '.join(missing)}" if missing else "complete"
+        fix = (
+            f"--cap-add {','.join(name.removeprefix('CAP_') for name in missing)} (containers), CapabilityBoundingSet="
+        )
+        yield group.vital("capabilities", not missing, detail, f"{fix} (systemd)")
+    locked = facts.lockdown or "none"
+    yield group.vital(
+        "lockdown",
+        locked != "confidentiality",
+        f"kernel lockdown: {locked}",
+        "lockdown=confidentiality forbids BPF to read memory: boot with lockdown=integrity or without Secure Boot",
+    )
+    yield group.good("other users", f"kernel.unprivileged_bpf_disabled = {facts.unprivileged_bpf_disabled or '?'}")
+    yield group.vital(
+        "user",
+        facts.user,
+        f"becomes {facts.user} once everything is attached" if facts.user else "no user to become",
+        "adduser --system netscope (or set `user` to one that exists)",
+    )
+    where = "in a container" if facts.container else "on the host"
+    yield group.useful(
+        "namespaces",
+        facts.host_pids,
+        f"{where}, {'with the PIDs of the host' if facts.host_pids else 'with PIDs of its own'}",
+        "--pid wants the host's PIDs: run on the host, or with --pid=host --cgroupns=host",
+    )
+
+
+def _version(release: str) -> tuple[int, int]:
+    parts = release.replace("-", ".").split(".")
+    major, minor = (int(part) if part.isdigit() else 0 for part in (*parts, "0", "0")[:2])
+    return major, minor
+
+
+def _kernel(facts: HostFacts) -> Iterator[Check]:
+    group = _Group("kernel")
+    yield group.vital(
+        "version",
+        _version(facts.release) >= _OLDEST,
+        f"Linux {facts.release}",
+        "Linux 5.15 or later is needed (bpf_task_pt_regs): install a newer kernel",
+    )
+    yield group.vital(
+        "architecture",
+        facts.machine in _MACHINES,
+        facts.machine,
+        "x86-64 and arm64 have a register layout; add yours to bpf/arch.h",
+    )
+    yield group.vital(
+        "BTF",
+        facts.btf,
+        "/sys/kernel/btf/vmlinux" if facts.btf else "/sys/kernel/btf/vmlinux is missing",
+        "use a kernel with CONFIG_DEBUG_INFO_BTF=y (every Debian and Ubuntu kernel has it); in a container, mount /sys",
+    )
+    yield group.useful(
+        "JIT",
+        facts.jit != "0",
+        f"net.core.bpf_jit_enable = {facts.jit or 'not readable'}",
+        "sysctl -w net.core.bpf_jit_enable=1: interpreted programs cost several times as much",
+    )
+
+
+def _mounts(facts: HostFacts) -> Iterator[Check]:
+    group = _Group("mounts")
+    yield group.useful(
+        "tracefs",
+        facts.tracefs,
+        facts.tracefs or "not mounted",
+        "mount -t tracefs tracefs /sys/kernel/tracing (only kprobes on old kernels want it)",
+    )
+    hybrid = " (hybrid: v1 beside it)" if facts.cgroup1 else ""
+    yield group.useful(
+        "cgroup v2",
+        facts.cgroup2,
+        f"{facts.cgroup2}{hybrid}" if facts.cgroup2 else "not mounted",
+        "mount -t cgroup2 none /sys/fs/cgroup/unified: without it there is no --cgroup and no container names",
+    )
+    yield group.good("bpffs", facts.bpffs or "not mounted; not needed, nothing is pinned")
+
+
+def _tools(facts: HostFacts) -> Iterator[Check]:
+    group = _Group("tools")
+    warm = "; not needed now, the programs for this kernel are in the cache" if facts.cache_warm else ""
+    yield (group.useful if warm else group.vital)(
+        "bcc",
+        facts.bcc,
+        facts.bcc or f"not importable by /usr/bin/python3{warm}",
+        "apt-get install python3-bpfcc",
+    )
+    kept = warm or ("; not needed now, the headers for this kernel are in the cache" if facts.headers_cached else "")
+    yield (group.useful if kept else group.vital)(
+        "bpftool",
+        facts.bpftool,
+        facts.bpftool or f"not found, or not for this kernel{kept}",
+        "apt-get install bpftool (Ubuntu: linux-tools-common linux-tools-$(uname -r))",
+    )
+    headers = "installed" if facts.kernel_headers else "not installed"
+    yield group.good("kernel headers", f"{headers}; not needed, the types come from BTF")
+    cold = "cold: the first start compiles" if facts.root else "only root can look into it"
+    state = "holds the programs for this kernel" if facts.cache_warm else cold
+    yield group.good("cache", f"{facts.cache}: {state}")
