@@ -1,0 +1,251 @@
+"""What the policies cost: the worker from Kafka to the API against the bare HTTP client, each on one core of its own."""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from pipeline.simulators.hostile_api import HostileApi
+from tests.integration.pipeline.conftest import free_ports
+from tests.integration.pipeline.rig import KafkaCluster, Program, Rig, committed_lag, eventually, resilience
+from tests.support.figures import Figure, write
+
+COMMAND = "python -m tests.bench.pipeline.bench_worker"
+DELAY_MS = 10
+PLACES = 64
+RECORDS = 20_000
+ROUNDS = 3
+PACED_S = 15
+TARGET_PER_S = 2000.0
+CLIENT_CORE, REST_CORE = 0, 1
+BODY = b'{"intended_ns":1790000000000000000,"order":1,"pad":"' + b"x" * 100 + b'"}'
+_HERE = "tests.bench.pipeline.bench_worker"
+
+
+class Place:
+    """The API of the benchmark where the worker is to find it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/delay-{DELAY_MS}"
+
+
+async def serve() -> None:
+    """Serve an API that takes 10 ms; each line on standard input is answered with the requests so far and when."""
+    api = HostileApi()
+    await api.start()
+    print(api.port, flush=True)
+    await asyncio.Event().wait()
+
+
+async def bare(url: str, rate: float, count: int) -> dict[str, float]:
+    """Call in a loop with the client alone: as fast as 64 places allow, or at a rate, each from its intended start."""
+    limits = httpx2.Limits(max_connections=PLACES, max_keepalive_connections=PLACES)
+    took: list[float] = []
+    numbers = iter(range(count))
+    async with httpx2.AsyncClient(limits=limits, timeout=60.0, trust_env=False) as client:
+
+        async def call(number: int, due: float) -> None:
+            headers = {
+                "content-type": "application/json",
+                "idempotency-key": f"bench-{number}",
+                "x-request-id": f"r-{number}",
+                "traceparent": f"00-{number + 1:032x}-00f067aa0ba902b7-01",
+            }
+            response = await client.post(f"{url}/orders", content=BODY, headers=headers)
+            assert response.status_code == 200
+            took.append(time.perf_counter() - due)
+
+        async def place() -> None:
+            for number in numbers:
+                await call(number, time.perf_counter())
+
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            if rate:
+                for number in numbers:
+                    ahead = began + number / rate - time.perf_counter()
+                    if ahead > 0.001:
+                        await asyncio.sleep(ahead)
+                    group.create_task(call(number, began + number / rate))
+            else:
+                for _ in range(PLACES):
+                    group.create_task(place())
+        seconds = time.perf_counter() - began
+    took.sort()
+    return {"per_s": count / seconds, "p99_ms": took[int(count * 0.99)] * 1000, "p50_ms": took[count // 2] * 1000}
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Have what is started within run on this core; only there where the machine has several."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core} if core in before else before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def run_bare(url: str, *, rate: float = 0.0, count: int = RECORDS) -> dict[str, float]:
+    """Run the bare client in a process of its own, on the worker's core."""
+    with on_core(CLIENT_CORE):
+        done = subprocess.run(
+            [sys.executable, "-m", _HERE, "bare", url, str(rate), str(count)],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    return dict(json.loads(done.stdout))
+
+
+def start_worker(rig: Rig, kafka: KafkaCluster, url: str, topic: str) -> Program:
+    place = Place(0)
+    place.url = url
+    with on_core(CLIENT_CORE):
+        return rig.worker(kafka, place, topic, "--worker-log-level", "error", "--call-max-in-flight", str(PLACES))
+
+
+def settled(worker: Program) -> int:
+    return int(resilience(worker)["records"]["succeeded"])
+
+
+def whole_topic(rig: Rig, kafka: KafkaCluster, url: str, topic: str) -> float:
+    """Return the records per second from the first one delivered until every offset is committed."""
+    rig.load(kafka, topic, "--count", str(RECORDS), "--unpaced")
+    worker = start_worker(rig, kafka, url, topic)
+    eventually(lambda: settled(worker) > 500, within_s=30, every_s=0.01)  # connections are open
+    first, began = settled(worker), time.perf_counter()
+    eventually(lambda: settled(worker) >= RECORDS, within_s=120, every_s=0.05)
+    seconds = time.perf_counter() - began
+    eventually(lambda: committed_lag(kafka.bootstrap, topic) == 0, within_s=10, every_s=0.1)
+    assert worker.stop() == 0
+    return (RECORDS - first) / seconds
+
+
+def paced(rig: Rig, kafka: KafkaCluster, url: str, *, topic: str, rate: float) -> dict[str, float]:
+    """Return the worker's latency, memory and rate under an open load."""
+    rig.load(kafka, topic, "--count", "1", "--unpaced")  # the topic has to be there
+    worker = start_worker(rig, kafka, url, topic)
+    with on_core(REST_CORE):
+        report = rig.load(kafka, topic, "--rate", str(rate), "--duration", str(PACED_S))
+    eventually(lambda: settled(worker) >= report["acknowledged"], within_s=60)
+    latency = httpx2.get(f"{worker.ready['metrics_url']}/latency", trust_env=False).json()
+    found = {
+        "achieved_per_s": report["achieved_per_s"],
+        "p99_ms": latency["total_us"]["0.99"] / 1000,
+        "p50_ms": latency["total_us"]["0.5"] / 1000,
+        "call_p99_ms": latency["call_us"]["0.99"] / 1000,
+        "rss_mb": worker.rss_mb(),
+    }
+    assert worker.stop() == 0
+    return found
+
+
+def start_to_first(rig: Rig, kafka: KafkaCluster, url: str) -> float:
+    """Return the seconds from the start of the process until the first record is delivered."""
+    topic = "first"
+    rig.load(kafka, topic, "--count", "10", "--unpaced")
+    began = time.perf_counter()
+    worker = start_worker(rig, kafka, url, topic)
+    eventually(lambda: settled(worker) > 0, within_s=30, every_s=0.005)
+    seconds = time.perf_counter() - began
+    assert worker.stop() == 0
+    return seconds
+
+
+def figures(measured: dict[str, float]) -> list[Figure]:
+    share = measured["worker_per_s"] / measured["bare_per_s"] * 100
+    added = measured["added_p99_ms"]
+    api = f"an API that takes {DELAY_MS} ms, {PLACES} places, client or worker alone on one core"
+    open_load = f"open load of {measured['rate']:.0f}/s for {PACED_S} s"
+
+    def figure(name: str, value: float, unit: str, target: float | None, *, met: bool | None, how: str, base: float | None = None) -> Figure:  # fmt: skip
+        return Figure(
+            figure=name, value=round(value, 2), unit=unit, target=target, met=met,
+            baseline=None if base is None else round(base, 2), method=how, command=COMMAND,
+        )  # fmt: skip
+
+    return [
+        figure("worker, Kafka to committed, of the bare client", share, "%", 75, met=share >= 75, base=100.0,
+               how=f"{RECORDS} records against as many httpx2 posts in a loop, in turns, medians of {ROUNDS}; {api}"),
+        figure("worker, Kafka to committed", measured["worker_per_s"], "1/s", TARGET_PER_S,
+               met=measured["worker_per_s"] >= TARGET_PER_S, base=measured["bare_per_s"],
+               how=f"median of {ROUNDS}; baseline: the bare client; {api}"),
+        figure("worker: p99 added to the API's", added, "ms", 3, met=added <= 3, base=measured["bare_p99_ms"],
+               how="p99 from read to answered less the bare client's p99 from intended start, in turns, median of"
+                   f" {ROUNDS}, under an {open_load}"),
+        figure("worker: median added to the API's", measured["added_p50_ms"], "ms", None, met=None,
+               how=f"as the p99; under an {open_load}"),
+        figure("worker: resident memory", measured["rss_mb"], "MiB", 120, met=measured["rss_mb"] <= 120,
+               how=f"VmRSS after an {open_load}"),
+        figure("worker: start to first record delivered", measured["first_s"], "s", 3, met=measured["first_s"] <= 3,
+               how="median of 3, from exec to delivered, joining the group included"),
+    ]  # fmt: skip
+
+
+def measure(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
+    bares, workers = [], []
+    for number in range(ROUNDS):
+        bares.append(run_bare(url)["per_s"])
+        workers.append(whole_topic(rig, kafka, url, f"whole-{number}"))
+        print(f"bare {bares[-1]:.0f}/s, worker {workers[-1]:.0f}/s", flush=True)
+    worker_per_s = statistics.median(workers)
+    rate = min(TARGET_PER_S, 0.5 * min(worker_per_s, *bares))  # neither client is to queue
+    pairs = [
+        (
+            run_bare(url, rate=rate, count=int(rate * PACED_S)),
+            paced(rig, kafka, url, topic=f"paced-{number}", rate=rate),
+        )
+        for number in range(ROUNDS)
+    ]
+    print(json.dumps(pairs, indent=1))
+    return {
+        "bare_per_s": statistics.median(bares),
+        "worker_per_s": worker_per_s,
+        "rate": rate,
+        "bare_p99_ms": statistics.median(alone["p99_ms"] for alone, _ in pairs),
+        "added_p99_ms": statistics.median(under["p99_ms"] - alone["p99_ms"] for alone, under in pairs),
+        "added_p50_ms": statistics.median(under["p50_ms"] - alone["p50_ms"] for alone, under in pairs),
+        "rss_mb": max(under["rss_mb"] for _, under in pairs),
+        "first_s": statistics.median(start_to_first(rig, kafka, url) for _ in range(3)),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(Path(folder))
+        cluster = KafkaCluster(Path(folder) / "kafka", port=free_ports(2))
+        server = None
+        try:
+            with on_core(REST_CORE):
+                cluster.start(1)
+                server = subprocess.Popen([sys.executable, "-m", _HERE, "serve"], stdout=subprocess.PIPE)
+            assert server.stdout is not None
+            measured = measure(rig, cluster, Place(int(server.stdout.readline())).url)
+        finally:
+            rig.stop_all()
+            if server is not None:
+                server.kill()
+                server.wait()
+            cluster.stop()
+    print(json.dumps(measured, indent=1))
+    write("pipeline", figures(measured))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["serve"]:
+            asyncio.run(serve())
+        case ["bare", url, rate, count]:
+            print(json.dumps(asyncio.run(bare(url, float(rate), int(count)))))
+        case _:
+            main()
