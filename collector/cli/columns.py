@@ -11,6 +11,7 @@ from collector.domain.watching import Told
 _SCREEN_LINES_PER_S: Final = 60
 _WINDOW_NS: Final = 500_000_000
 _ROOM: Final = _SCREEN_LINES_PER_S * _WINDOW_NS // 1_000_000_000
+_ROUTE_WIDTH: Final = 32
 _KEPT: Final = 1_000  # events held between two looks; beyond, only the foremost
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
@@ -100,8 +101,8 @@ class ColumnSink:
         time = f"{'TIME':<15} " if self._with_time else ""
         wide = f" {'WAIT':>8} {'READDLY':>8} {'TRY':>3} {'OUTCOME':<15} {'SERVICE':<16} TRACE" if self._wide else ""
         return (
-            f"{time}{'PID':>7} {'COMM':<15} {'ROLE':<6} {'LADDR':<15} {'LPORT':>5} {'RADDR':<15} {'RPORT':>5} "
-            f"{'METHOD':<7} {'ROUTE':<32} {'STATUS':<15} {'MS':>8}{wide}"
+            f"{time}{'PID':>7} {'COMM':<15} {'LADDR':<15} {'LPORT':>5} {'RADDR':<15} {'RPORT':>5} "
+            f"{'METHOD':<7} {'ROUTE':<{_ROUTE_WIDTH}} {'STATUS':<15} {'MS':>8} {'ROLE':<6}{wide}".rstrip()
         )
 
     def _line(self, event: Told) -> str:
@@ -111,10 +112,12 @@ class ColumnSink:
         if isinstance(event, Exchange):
             method, route = event.method or "-", event.route or "-"
             status = str(event.status_code) if event.outcome in ("ok", "http_error") else status
+        if self._screen and not self._wide and len(route) > _ROUTE_WIDTH:
+            route = f"{route[: _ROUTE_WIDTH - 1]}\u2026"  # -w, a pipe and --json have it whole
         text = (
-            f"{time}{event.pid or '-':>7} {event.comm or '-':<15} {event.role or '-':<6} {event.local_ip:<15} "
-            f"{event.local_port:>5} {event.peer_ip:<15} {event.peer_port:>5} {method:<7} {route:<32} {status:<15} "
-            f"{_ms(event.elapsed_ms):>8}"
+            f"{time}{event.pid or '-':>7} {event.comm or '-':<15} {event.local_ip:<15} "
+            f"{event.local_port:>5} {event.peer_ip:<15} {event.peer_port:>5} {method:<7} "
+            f"{route:<{_ROUTE_WIDTH}} {status:<15} {_ms(event.elapsed_ms):>8} {event.role or '-':<6}"
         )
         if self._wide and isinstance(event, Exchange):
             text += (

@@ -9,6 +9,7 @@ import click
 from collector import config as configuration
 from collector.cli import checks
 from collector.cli.help import COMMAND_WORDS, EXAMPLES, WATCH_EPILOG, WATCH_EXAMPLES, Commands, ExamplesFirst
+from collector.cli.output import hold_standard_descriptors
 from collector.domain import filters
 from collector.domain.watching import Sink, WatchSettings
 from collector.errors import CollectorProblem, PreflightFailed, UsageProblem
@@ -152,6 +153,7 @@ def config_show(*, origin: bool) -> None:
 
 def main() -> None:
     """Run the command line; turn problems into one clear line and their exit code."""
+    hold_standard_descriptors()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:

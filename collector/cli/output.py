@@ -110,6 +110,20 @@ def _second_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def hold_standard_descriptors() -> None:
+    """Open what was closed of stdin, stdout and stderr as /dev/null: a socket must not take its number.
+
+    Where one is closed, the next thing opened gets 0, 1 or 2, and events or words would be written into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def say(line: str) -> None:
     """Say it on stderr at once; a stderr that nobody reads any more ends nothing."""
     with contextlib.suppress(OSError):
