@@ -41,7 +41,7 @@ def test_a_higher_version_is_read_by_position() -> None:
         PARENT + "\r\nX-Injected: 1",
         "ff" + PARENT[2:],
         PARENT[:-1],
-        "caf\u00e9",
+        "\u00e9t\u00e9",
     ],
 )
 def test_what_is_not_valid_begins_a_new_trace(parent: str) -> None:
