@@ -55,7 +55,7 @@ INLINE int is_muted(struct connection *c, u8 direction, u64 end, int *silent)
 	if (!hint || hint->connection != c->cookie)
 		return 0;
 	until = hint->until[direction & 1];
-	*silent = end < until;
+	*silent = end < until && until != HINT_LENGTHS;
 	return end <= until;
 }
 

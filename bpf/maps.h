@@ -120,6 +120,8 @@ struct settings {
 
 enum process_mode { PROCESS_WATCHED = 1, PROCESS_AND_CHILDREN = 2 };
 
+#define HINT_LENGTHS 0xFFFFFFFFFFFFFFFEULL /* as `until`: no payload wanted any more, but a record for each call */
+
 /* User space says: below `until` this direction is body, no payload wanted, and no record for a call that ends below. */
 struct hint {
 	u64 connection;

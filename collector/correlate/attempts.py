@@ -17,7 +17,7 @@ class AttemptTable:
     def __init__(self) -> None:
         self._latest: OrderedDict[Key, Told] = OrderedDict()
 
-    def begin(self, pending: Pending, path: str, host: str | None) -> None:
+    def begin(self, pending: Pending, exchange_id: str, path: str, host: str | None) -> None:
         """Number the attempt, and link it to the one before."""
         identifiers = pending.head.identifiers
         kind, value = "key", identifiers.idempotency_key
@@ -25,13 +25,13 @@ class AttemptTable:
             kind, value = "request", identifiers.request_id
         if value is None:
             return
-        first = pending.first
-        key = (first.pid, first.started_ns, kind, value, pending.head.method, path, host)
+        end, begun = pending.end, pending.begun_at
+        key = (end.pid, end.started_ns, kind, value, pending.head.method, path, host)
         before = self._latest.pop(key, None)
-        if before is not None and first.at_ns - before.begun_ns <= _WINDOW_NS:
+        if before is not None and begun - before.begun_ns <= _WINDOW_NS:
             pending.attempt = before.attempt + 1
             pending.retry_of = before
-        self._latest[key] = Told(pending.id, pending.attempt, first.at_ns)
+        self._latest[key] = Told(exchange_id, pending.attempt, begun)
         pending.told = self._latest[key]
         if len(self._latest) > _LIMIT:
             self._latest.popitem(last=False)

@@ -6,12 +6,21 @@ Sans I/O: calls go in, completed exchanges go to `tell`. RFC 9112 sections 6 and
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from collector.correlate import endings
 from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.side import BODY, CHUNKS, CLOSE, HELD_LIMIT, LOST, START, Side
-from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction, Moved, MovedFlag
+from collector.domain.observed import LENGTHS_ONLY, NOTHING_MORE, Changed, ChangeKind, Direction, Moved, MovedFlag
 from collector.wire import chunked
 from collector.wire.chunked import ChunkedReader
-from collector.wire.head import HEAD_LIMIT, Head, head_end, is_request_line, may_be_request, may_be_response
+from collector.wire.head import (
+    HEAD_LIMIT,
+    Head,
+    head_end,
+    is_request_line,
+    is_status_line,
+    may_be_request,
+    may_be_response,
+)
 
 if TYPE_CHECKING:
     from collector.correlate.correlator import Correlator
@@ -20,8 +29,6 @@ _HOLD_NS: Final = 50_000_000
 _LATE_NS: Final = 250_000_000  # how long an early answer waits for the rest of its request
 _PENDING_LIMIT: Final = 1024
 _HINT_FROM: Final = 16_384  # bytes of body still to come that are worth telling the kernel of
-_GIVE_UP_NS: Final = 1_000_000
-FOR_EVER: Final = (1 << 64) - 1
 
 HTTP: Final = "http"
 TUNNEL: Final = "tunnel"
@@ -30,39 +37,42 @@ STOPPED: Final = "stopped"  # where a message ends is unknown: nothing after it 
 
 
 class Connection:
-    """The state of one connection, by the socket's cookie."""
+    """The state of one connection, by the socket's cookie. Keeps no payload beyond the call that brought it."""
 
     __slots__ = (
-        "closed",
         "connect_ns",
         "cookie",
         "correlator",
         "current",
+        "end",
         "established_ns",
         "exchanges",
         "facts",
-        "first",
-        "identified",
+        "first_tid",
         "joined",
-        "last",
-        "last_direction",
         "late",
-        "local_finished",
+        "min_rtt_us",
         "mode",
+        "name",
         "number",
         "opened_at",
         "peer_end",
         "peer_finished",
         "pending",
+        "pipelined",
         "requests",
         "reset",
+        "retransmits",
         "sides",
         "spoke",
+        "srtt_us",
+        "unasked_at",
     )
 
     def __init__(self, correlator: "Correlator", cookie: int, at_ns: int, *, joined: bool) -> None:
         self.correlator = correlator
         self.cookie = cookie
+        self.name = correlator.connection_name(cookie)  # what the IDs of its events begin with
         self.joined = joined
         self.mode = HTTP
         self.sides = (Side(lost=joined), Side(lost=joined))
@@ -73,18 +83,19 @@ class Connection:
         self.number = 0
         self.exchanges = 0
         self.spoke = False  # HTTP was seen
+        self.pipelined = False  # a request was sent before the one in front of it was answered
+        self.unasked_at = 0  # when an answer came to a request that was not seen
         self.connect_ns = 0
         self.established_ns = 0
         self.opened_at = at_ns
-        self.last_direction = -1
         self.peer_end = -1
         self.peer_finished = False
-        self.local_finished = False
         self.reset = False
-        self.closed = False
-        self.first: Moved | None = None
-        self.identified: tuple[int, int, Endpoint] | None = None  # pid and exec ID, and what they stand for
-        self.last: Moved | None = None
+        self.end: Endpoint | None = None  # who moved bytes last
+        self.first_tid = 0
+        self.srtt_us = 0
+        self.min_rtt_us = 0
+        self.retransmits = 0
         self.facts: Changed | None = None
 
     def first_offsets(self, moved: Moved) -> None:
@@ -99,33 +110,47 @@ class Connection:
                 side.lose()
                 side.expected = count
 
-    def stand(self, now_ns: int) -> None:
-        """The watch ends: tell what is open as it stands."""
-        self._tell_late()
-        while self.pending:
-            self._tell(self.pending.popleft(), None, now_ns)
+    def reached(self, change: Changed) -> None:
+        """Take the kernel's own counts of bytes, for what moved without a record."""
+        self.sides[Direction.SENT].reached(change.sent_bytes)
+        self.sides[Direction.RECEIVED].reached(change.received_bytes)
+
+    @property
+    def is_client(self) -> bool:
+        """Tell whether the observed end sends the requests."""
+        return self.requests == Direction.SENT
+
+    def endpoint(self, moved: Moved) -> Endpoint:
+        """Return who moved these bytes."""
+        end = self.end
+        if end is None or end.pid != moved.pid or end.exec_id != moved.exec_id or end.started_ns != moved.started_ns:
+            end = self.end = self.correlator.endpoint(moved)
+        return end
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
     def moved(self, moved: Moved) -> None:
         """Take one call's bytes."""
         side = self.sides[moved.direction]
-        if self.first is None:
-            self.first = moved
-        self.last = moved
+        self.srtt_us = moved.srtt_us
+        self.min_rtt_us = moved.min_rtt_us
+        self.retransmits = moved.retransmits
+        if self.end is None:
+            self.endpoint(moved)
+            self.first_tid = moved.tid
         if side.held or moved.offset != side.expected:
             self._reorder(side, moved)
         else:
             self._take(side, moved, moved.offset)
         if self.peer_end >= 0 and self.sides[Direction.RECEIVED].expected >= self.peer_end:
-            self._peer_ended(moved.at_ns)
+            endings.peer_ended(self, moved.at_ns)
 
     def _reorder(self, side: Side, moved: Moved) -> None:
         """Two threads on one socket: the later call's record may come first, the earlier one's offset is then off."""
         if not side.held:
             self._out_of_place(side, moved)
             return
-        if moved.offset != side.expected and moved.length <= side.hole() and moved.offset >= side.expected:
+        if side.is_overtaken(moved):
             self._take(side, moved, side.expected)
         elif moved.offset == side.expected:
             self._take(side, moved, moved.offset)
@@ -146,6 +171,7 @@ class Connection:
             self._jump(side, moved)
         else:
             side.hold(moved)
+            self._wait()
 
     def _jump(self, side: Side, moved: Moved) -> None:
         side.expected = moved.offset
@@ -154,22 +180,28 @@ class Connection:
         self._take(side, moved, moved.offset)
 
     def _give_up_hole(self, side: Side) -> None:
-        """The missing call will not come: a measured gap."""
+        """The missing call will not come: a measured gap.
+
+        What was held is taken late: its place among the calls of the other direction shows in their times only.
+        """
         held, side.held = side.held, []
+        other = self.sides[1] if side is self.sides[0] else self.sides[0]
         self.gap(held[0].at_ns)
+        if self.unasked_at <= side.last_at:  # no sign that what was lost has been answered: no turn yet
+            side.last_at = max(side.last_at, other.last_at)
         for moved in held:
             side.expected = moved.offset
             self._take(side, moved, moved.offset)
 
     def gap(self, at_ns: int) -> None:
         """Bytes were lost where they mattered: what was under way cannot be told right; start anew at the next turn."""
-        self._tell_late()
+        self.tell_late()
         while self.pending:
-            self._tell(self.pending.popleft(), "gap", at_ns)
-        self._lose_all()
-        self.last_direction = -1
+            self.tell(self.pending.popleft(), "gap", at_ns)
+        self.lose_all()
 
-    def _lose_all(self) -> None:
+    def lose_all(self) -> None:
+        """Nothing is under way, and nothing is certain until the next turn."""
         self.current = None
         for side in self.sides:
             side.lose()
@@ -177,55 +209,57 @@ class Connection:
     def _take(self, side: Side, moved: Moved, offset: int) -> None:
         skip = side.expected - offset
         side.expected = offset + moved.length
-        if self.mode == HTTP:
+        if self.mode is HTTP:
             if side.state == LOST and not self._resynchronise(side, moved):
                 self._stand_lost(side, moved)
-            elif self.requests is None or moved.direction == self.requests:
-                self.requests = moved.direction if self.requests is None else self.requests
-                self._read(side, moved, offset, max(skip, 0), is_request=True)
             else:
-                self._read(side, moved, offset, max(skip, 0), is_request=False)
+                if self.requests is None:
+                    self.requests = moved.direction
+                self._read(side, moved, offset, max(0, skip), is_request=moved.direction == self.requests)
         side.last_at = moved.at_ns
-        self.last_direction = moved.direction
 
     def _stand_lost(self, side: Side, moved: Moved) -> None:
-        waiting = self.pending[0] if self.pending else None
-        if self.current is not None and self.current.inferred and moved.direction == self.requests:
-            self.current.sent_at = moved.at_ns
-        elif waiting is not None and waiting.drains and moved.direction != self.requests:
-            waiting.response_last_at = moved.at_ns
-            waiting.response_end = side.expected
+        if moved.direction == self.requests:
+            if self.current is not None and self.current.inferred:
+                self.current.sent_at = moved.at_ns
+        elif not self.pending:
+            self.unasked_at = moved.at_ns
+        elif self.pending[0].drains:
+            self.pending[0].response_last_at = moved.at_ns
+            self.pending[0].response_end = side.expected
 
     def _resynchronise(self, side: Side, moved: Moved) -> bool:
-        """A whole plausible start line at the start of a turn is certain enough."""
-        turned = self.last_direction != moved.direction
-        if self.requests is None or moved.direction == self.requests:
-            if not turned or not is_request_line(moved.payload):
-                return False
-            self._drain(moved.at_ns)
-            self.requests = moved.direction
-            side.state = START
-            return True
-        if not self.pending or self.pending[0].drains or not turned:
+        """A whole plausible start line at the start of a turn is certain enough.
+
+        A turn: bytes moved the other way since the last ones this way, and none after these.
+        """
+        other = self.sides[1 - moved.direction]
+        turned = side.last_at < other.last_at <= moved.at_ns or not (side.last_at or other.last_at)
+        if not turned or self.pipelined:
             return False
-        if len(moved.payload) < 12 or not may_be_response(moved.payload):
+        if self.requests is None or moved.direction == self.requests:
+            if not is_request_line(moved.payload):
+                return False
+            self.drain(moved.at_ns)
+            self.requests = moved.direction
+        elif not self.pending or self.pending[0].drains or not is_status_line(moved.payload):
             return False
         side.state = START
         return True
 
-    def _drain(self, at_ns: int) -> None:
-        """A response whose end could not be read has ended when the next request begins."""
+    def drain(self, at_ns: int) -> None:
+        """Tell responses whose end could not be read: they have ended when the next request begins."""
         while self.pending and self.pending[0].drains:
             waiting = self.pending.popleft()
             outcome = ("ok" if waiting.status < 400 else "http_error") if waiting.inferred else None
-            self._tell(waiting, outcome, waiting.response_last_at or at_ns)
+            self.tell(waiting, outcome, waiting.response_last_at or at_ns)
 
     # -- messages --------------------------------------------------------------------------------------------------
 
     def _read(self, side: Side, moved: Moved, offset: int, position: int, *, is_request: bool) -> None:
-        data, length = moved.payload, moved.length
-        captured = len(data)
-        while position < length and self.mode == HTTP and side.state != LOST:
+        length = moved.length
+        captured = len(moved.payload)
+        while position < length and side.state != LOST and self.mode is HTTP:
             state = side.state
             if state == START:
                 if position >= captured:
@@ -281,6 +315,7 @@ class Connection:
             self.pending[0].drains = self.pending[0].inferred = True
             self.pending[0].response_last_at = moved.at_ns
             self.pending[0].response_end = side.expected
+            self._wait()
 
     def _endless(self, side: Side, moved: Moved, field: str) -> None:
         """Where this message ends cannot be known: what was read stands, nothing after it is guessed."""
@@ -295,17 +330,17 @@ class Connection:
             self._stop(moved.at_ns)
 
     def _stop(self, at_ns: int) -> None:
-        self._tell_late()
+        self.tell_late()
         while self.pending:
             waiting = self.pending.popleft()
             waiting.response_last_at = waiting.response_last_at or at_ns
-            self._tell(waiting, None, at_ns)
+            self.tell(waiting, None, at_ns)
         self.mode = STOPPED
         self._mute()
 
     def _mute(self) -> None:
         for direction in Direction:
-            self.correlator.hint(self.cookie, direction, FOR_EVER)
+            self.correlator.hint(self.cookie, direction, NOTHING_MORE)
 
     def _head(self, side: Side, moved: Moved, offset: int, position: int, *, is_request: bool) -> int:
         """Read a head at `position`; return where what follows begins."""
@@ -316,27 +351,30 @@ class Connection:
             first, start = side.first or moved, side.buffer_start
         else:
             if is_request:
-                while data.startswith((b"\r\n", b"\n"), position):
-                    position += 2 if data.startswith(b"\r\n", position) else 1
+                while data.startswith((b"\r", b"\n"), position) and data.startswith((b"\r\n", b"\n"), position):
+                    position += 2 if data.startswith(b"\r", position) else 1
                 if position >= len(data):
                     return position
             before, first, start = 0, moved, offset + position
             text = data[position:] if position else data
         end = head_end(text)
-        if 0 <= end <= HEAD_LIMIT:
-            parser = self.correlator.heads
-            head = parser.request(text[:end]) if is_request else parser.response(text[:end])
+        if end < 0 or end > HEAD_LIMIT:
+            self._unfinished_head(side, moved, text, first, start, is_request=is_request)
+            return moved.length
+        if before:
             side.buffer, side.first = b"", None
-            if head is None:
-                self._malformed(moved)
-                return moved.length
-            after = position + end - before
-            if is_request:
+        after = position + end - before
+        if is_request:
+            head = self.correlator.heads.request(text[:end])
+            if head is not None:
                 self._request(side, head, first, start, offset + after, moved)
-            else:
+                return after
+        else:
+            head = self.correlator.heads.response(text[:end])
+            if head is not None:
                 self._response(side, head, first, start, offset + after, moved)
-            return after
-        self._unfinished_head(side, moved, text, first, start, is_request=is_request)
+                return after
+        self._malformed(moved)
         return moved.length
 
     def _unfinished_head(  # noqa: PLR0913  # where the head stands, and in which calls
@@ -375,14 +413,20 @@ class Connection:
         self, side: Side, head: Head, first: Moved, start: int, body: int, moved: Moved
     ) -> None:
         self.spoke = True
-        self._drain(moved.at_ns)
-        if len(self.pending) >= _PENDING_LIMIT:
-            self.correlator.count_loss("correlate", "too_many_pending")
-            self.gap(moved.at_ns)
-            return
+        if self.pending:
+            self.drain(moved.at_ns)
+            if len(self.pending) >= _PENDING_LIMIT:
+                self.correlator.count_loss("correlate", "too_many_pending")
+                self.gap(moved.at_ns)
+                return
         self.number += 1
-        pending = Pending(self.number, self.correlator.exchange_id(self.cookie, self.number), head, first, start)
-        self.correlator.begin_attempt(self, pending)
+        pending = Pending(self.number, head, start, self.endpoint(first))
+        pending.tid, pending.begun_at, pending.retransmits = first.tid, first.at_ns, first.retransmits
+        if first.offset == start:
+            pending.ready_at = first.ready_ns
+        identifiers = head.identifiers
+        if (identifiers.idempotency_key or identifiers.request_id) and self.is_client:
+            self.correlator.begin_attempt(self, pending)
         self.pending.append(pending)
         self.current = pending
         if head.truncated:
@@ -407,16 +451,20 @@ class Connection:
         side.state = START
         side.chunks = None
         if side is self.sides[self.requests or 0]:
-            if self.current is not None:
-                self.current.request_end = end
-                self.current.sent_at = at_ns
+            current = self.current
+            if current is not None:
+                current.request_end = end
+                current.sent_at = at_ns
                 self.current = None
-                self._tell_late()
+                if self.late is not None:
+                    self.tell_late()
         else:
             pending = self.pending.popleft()
+            if self.pending:
+                self.pipelined = True
             pending.response_end = end
             pending.response_last_at = at_ns
-            self._complete(pending)
+            self.complete(pending)
 
     # -- responses -------------------------------------------------------------------------------------------------
 
@@ -425,17 +473,20 @@ class Connection:
     ) -> None:
         if not self.pending:
             side.lose()  # an answer to nothing that was seen
+            self.unasked_at = moved.at_ns
             return
         pending = self.pending[0]
         if pending is self.current and pending.inferred:
             self.current, pending.request_end = None, self.sides[self.requests or 0].expected
         if pending.response_start < 0:
             pending.response_start = start
-        if 100 <= head.status < 200 and head.status != 101:
+        status = head.status
+        if 100 <= status < 200 and status != 101:
             return
-        pending.status = head.status
+        pending.status = status
         pending.version = head.version
-        pending.invalid = (*pending.invalid, *(name for name in head.invalid if name not in pending.invalid))
+        if head.invalid:
+            pending.invalid = (*pending.invalid, *(name for name in head.invalid if name not in pending.invalid))
         pending.response_first_at = first.at_ns
         pending.response_ready = first.ready_ns if first.offset == start else 0
         self._frame_response(side, head, pending, body, moved)
@@ -448,7 +499,7 @@ class Connection:
         elif status == 101 or (method == "CONNECT" and 200 <= status < 300):
             pending.response_end, pending.response_last_at = body, moved.at_ns
             self.pending.popleft()
-            self._tell(pending, "tunnel", moved.at_ns)
+            self.tell(pending, "tunnel", moved.at_ns)
             self.mode = TUNNEL
             self._mute()
         elif method == "HEAD" or status in (204, 304):
@@ -463,28 +514,30 @@ class Connection:
             self._body_done(side, moved.at_ns, body)
         else:
             side.state = CLOSE
-            self.correlator.hint(self.cookie, moved.direction, FOR_EVER)
+            self.correlator.hint(self.cookie, moved.direction, LENGTHS_ONLY)
 
-    def _complete(self, pending: Pending) -> None:
-        """The answer is whole. Where the request is not (an early answer), its rest may still come and is counted."""
+    def complete(self, pending: Pending) -> None:
+        """Take that the answer is whole. Of an early answer's request the rest may still come, and is counted."""
         if pending is self.current and not pending.endless:
-            self._tell_late()
+            self.tell_late()
             self.late = pending
+            self._wait()
             return
         self._tell_complete(pending)
 
-    def _tell_late(self) -> None:
+    def tell_late(self) -> None:
+        """Tell the exchange that was answered early as it stands now."""
         pending, self.late = self.late, None
         if pending is not None:
             self._tell_complete(pending)
 
     def _tell_complete(self, pending: Pending) -> None:
-        outcome = "ok" if pending.status < 400 else "http_error"
-        self._tell(pending, outcome, pending.response_last_at)
+        self.tell(pending, "ok" if pending.status < 400 else "http_error", pending.response_last_at)
         if pending.endless:
             self._stop(pending.response_last_at)
 
-    def _tell(self, pending: Pending, outcome: str | None, at_ns: int) -> None:
+    def tell(self, pending: Pending, outcome: str | None, at_ns: int) -> None:
+        """Tell an exchange that ended at `at_ns`."""
         if pending.truncated and outcome in ("ok", "http_error", None):
             outcome = "truncated"
         elif pending.endless and outcome in ("ok", "http_error"):
@@ -492,100 +545,10 @@ class Connection:
         self.exchanges += 1
         self.correlator.tell(self, pending, outcome, at_ns)
 
-    # -- the connection's life -------------------------------------------------------------------------------------
+    # -- waiting ---------------------------------------------------------------------------------------------------
 
-    def changed(self, change: Changed) -> None:
-        """Take one step in the connection's life."""
-        self.facts = change
-        self.connect_ns = change.connect_ns or self.connect_ns
-        self.established_ns = change.established_ns or self.established_ns
-        if change.flags & ChangeFlag.RESET_RECEIVED:
-            self.reset = True
-        match ChangeKind(change.kind):
-            case ChangeKind.OPENED:
-                if self.requests is None and not self.joined:
-                    client = change.flags & ChangeFlag.CONNECTOR
-                    self.requests = Direction.SENT if client else Direction.RECEIVED
-            case ChangeKind.PEER_FINISHED:
-                self.peer_finished = True
-                self._note_peer_end(change)
-            case ChangeKind.LOCAL_FINISHED:
-                self.local_finished = True
-                self._local_ended(change)
-            case ChangeKind.CLOSED:
-                self._note_peer_end(change)
-                if not self.reset or change.received_bytes >= change.peer_end:
-                    self.end(change.at_ns, unread=change.peer_end > change.received_bytes)
-            case ChangeKind.DESTROYED:
-                self.end(change.at_ns, unread=change.peer_end > change.received_bytes)
-            case ChangeKind.STANDING:
-                pass
-
-    def _note_peer_end(self, change: Changed) -> None:
-        self.peer_end = change.peer_end
-        if self.sides[Direction.RECEIVED].expected >= self.peer_end and not self.reset:
-            self._peer_ended(change.at_ns)
-
-    @property
-    def is_client(self) -> bool:
-        """Tell whether the observed end sends the requests."""
-        return self.requests == Direction.SENT
-
-    def _peer_ended(self, at_ns: int) -> None:
-        """Everything the peer will ever send has been read."""
-        if not self.is_client or not self.pending:
-            return
-        pending = self.pending[0]
-        if self.reset and not self.peer_finished:
-            self.end(at_ns)
-            return
-        if self.sides[Direction.RECEIVED].state == CLOSE:
-            self._until_close_done(pending)
-        while self.pending:
-            self._tell(self.pending.popleft(), "closed_by_peer", at_ns)
-        self._lose_all()
-
-    def _until_close_done(self, pending: Pending) -> None:
-        side = self.sides[1 - (self.requests or 0)]
-        self.pending.popleft()
-        pending.response_end, pending.response_last_at = side.expected, side.last_at
-        self._complete(pending)
-        side.lose()
-
-    def _local_ended(self, change: Changed) -> None:
-        """Our FIN: the end of what we answer; of what we ask only if nothing is to be read any more."""
-        if not self.is_client and self.requests is not None:
-            if self.pending and self.sides[Direction.SENT].state == CLOSE:
-                self._until_close_done(self.pending[0])
-            if change.shutdown == 3 or self.pending:
-                self.end(change.at_ns)
-        elif change.shutdown == 3:
-            self.end(change.at_ns)
-
-    def end(self, at_ns: int, *, unread: bool = False) -> None:
-        """The observed end is done with the connection, or it is gone: what is open ends now."""
-        self.flush()
-        self._tell_late()
-        if not self.reset:
-            self._drain(at_ns)
-        while self.pending:
-            pending = self.pending.popleft()
-            self._tell(pending, self._why_ended(pending, at_ns, unread=unread), at_ns)
-        self._lose_all()
-
-    def _why_ended(self, pending: Pending, at_ns: int, *, unread: bool) -> str:
-        if self.peer_finished and not self.is_client:
-            return "closed_by_peer"
-        if self.reset:
-            return "reset"
-        answered = pending.status or self._has_begun_answer()
-        sent_at = pending.sent_at
-        if self.is_client and not answered and not unread and sent_at and at_ns - sent_at >= _GIVE_UP_NS:
-            return "timeout"
-        return "closed_by_local"
-
-    def _has_begun_answer(self) -> bool:
-        return bool(self.sides[Direction.RECEIVED].buffer)
+    def _wait(self) -> None:
+        self.correlator.waiting[self.cookie] = self
 
     def flush(self) -> None:
         """Stop waiting for calls that are missing."""
@@ -593,13 +556,15 @@ class Connection:
             if side.held:
                 self._give_up_hole(side)
 
-    def expire(self, now_ns: int) -> None:
-        """Give up holes that stay, and the rest of requests that were answered early."""
+    def expire(self, now_ns: int) -> bool:
+        """Give up holes that stay, and the rest of requests that were answered early. Tell whether to ask again."""
         if self.late is not None and now_ns - self.late.response_last_at > _LATE_NS:
-            self._tell_late()
+            self.tell_late()
         waiting = self.pending[0] if self.pending else None
         if waiting and waiting.inferred and waiting.drains and now_ns - waiting.response_last_at > _LATE_NS:
-            self._drain(now_ns)
+            self.drain(now_ns)
         for side in self.sides:
             if side.held and now_ns - side.held[0].at_ns > _HOLD_NS:
                 self._give_up_hole(side)
+        drains = bool(self.pending and self.pending[0].inferred and self.pending[0].drains)
+        return drains or self.late is not None or any(side.held for side in self.sides)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from collector.correlate import telling
+from collector.correlate import endings, telling, text
 from collector.correlate.attempts import AttemptTable
-from collector.correlate.connection import FOR_EVER, Connection
-from collector.correlate.pending import Pending
+from collector.correlate.connection import Connection
+from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.routes import RouteTable
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange
-from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Moved, MovedFlag, Observation
+from collector.domain.observed import NOTHING_MORE, Changed, ChangeFlag, ChangeKind, Moved, MovedFlag, Observation
 from collector.domain.services import Processes
 from collector.wire.head import HeadParser
 
@@ -53,6 +53,7 @@ class Correlator:
         self._accept = accept
         self._include_connections = include_connections
         self._connections: dict[int, Connection] = {}
+        self.waiting: dict[int, Connection] = {}  # those in which something may have to be given up
         self._attempts = AttemptTable()
         self._hints: list[tuple[int, int, int]] = []
         self._out: list[Told] = []
@@ -76,7 +77,9 @@ class Correlator:
 
     def _open(self, cookie: int, at_ns: int, *, joined: bool) -> Connection:
         if len(self._connections) >= _CONNECTION_LIMIT:
-            self._connections.pop(next(iter(self._connections))).end(at_ns)
+            oldest = self._connections.pop(next(iter(self._connections)))
+            self.waiting.pop(oldest.cookie, None)
+            endings.stand(oldest, at_ns)
             self.count_loss("correlate", "connection_table_full")
         connection = self._connections[cookie] = Connection(self, cookie, at_ns, joined=joined)
         self.connections_seen += 1
@@ -88,15 +91,17 @@ class Correlator:
             joined = bool(change.flags & ChangeFlag.JOINED)
             connection = self._open(change.connection, change.at_ns, joined=joined)
             connection.opened_with(change)
-        connection.changed(change)
+        endings.changed(connection, change)
         if change.kind == ChangeKind.DESTROYED:
             del self._connections[change.connection]
+            self.waiting.pop(change.connection, None)
             self._tell_connection(connection, change)
 
     def expire(self, now_ns: int) -> list[Told]:
         """Give up what will not come any more; call a few times a second."""
-        for connection in self._connections.values():
-            connection.expire(now_ns)
+        for connection in list(self.waiting.values()):
+            if not connection.expire(now_ns):
+                del self.waiting[connection.cookie]
         self._attempts.expire(now_ns)
         out, self._out = self._out, []
         return out
@@ -108,31 +113,38 @@ class Correlator:
                 self._change(change)
         totals = {change.connection: change for change in standing}
         for cookie, connection in list(self._connections.items()):
-            connection.flush()
-            connection.stand(now_ns)
-            known = totals.get(cookie) or connection.facts
+            known = totals.get(cookie)
+            if known is not None:
+                connection.reached(known)
+            endings.stand(connection, now_ns)
+            known = known or connection.facts
             if known is not None:
                 self._tell_connection(connection, msgspec.structs.replace(known, kind=ChangeKind.STANDING))
         self._connections.clear()
+        self.waiting.clear()
         out, self._out = self._out, []
         return out
 
     # -- what connections call -------------------------------------------------------------------------------------
 
-    def exchange_id(self, cookie: int, number: int) -> str:
-        """Return an ID that no other exchange ever has."""
-        return f"{self._run_id}-{cookie:x}-{number}"
+    def connection_name(self, cookie: int) -> str:
+        """Return what the IDs of a connection's events begin with: no other connection ever has the same."""
+        return f"{self._run_id}-{cookie:x}-"
 
-    def connection_id(self, cookie: int) -> str:
-        """Return an ID that no other connection ever has."""
-        return f"{self._run_id}-{cookie:x}-c"
+    def endpoint(self, moved: Moved | Changed) -> Endpoint:
+        """Return who moved bytes or changed the connection, and between which addresses."""
+        comm = text.comm(moved.comm)
+        identity = self.processes.lookup(moved.pid, moved.started_ns, moved.exec_id, comm, moved.cgroup_id)
+        return Endpoint(
+            moved.pid, moved.started_ns, moved.exec_id, comm, identity.service, identity.cgroup,
+            text.address(moved.local), moved.local_port, text.address(moved.peer), moved.peer_port,
+        )  # fmt: skip
 
     def begin_attempt(self, connection: "_Connection", pending: Pending) -> None:
-        """Link a request to the attempt before it; only the asking end retries."""
-        identifiers = pending.head.identifiers
-        if connection.is_client and (identifiers.idempotency_key or identifiers.request_id):
-            target = self.routes.target(pending.head.target)
-            self._attempts.begin(pending, target.path, target.authority or pending.head.host)
+        """Link a request to the attempt before it."""
+        target = self.routes.target(pending.head.target)
+        exchange_id = telling.exchange_id(connection, pending)
+        self._attempts.begin(pending, exchange_id, target.path, target.authority or pending.head.host)
 
     def tell(self, connection: "_Connection", pending: Pending, outcome: str | None, at_ns: int) -> None:
         """Put out the event of an exchange, if it is wanted."""
@@ -156,7 +168,7 @@ class Correlator:
 
     def hint(self, connection: int, direction: int, until: int) -> None:
         """Note that the kernel need not copy what lies below `until`."""
-        self._hints.append((connection, direction, min(until, FOR_EVER)))
+        self._hints.append((connection, direction, min(until, NOTHING_MORE)))
 
     def take_hints(self) -> list[tuple[int, int, int]]:
         """Return (connection, direction, until) since the last call."""

@@ -2,8 +2,34 @@
 
 from typing import NamedTuple
 
-from collector.domain.observed import Moved
 from collector.wire.head import Head
+
+
+class Endpoint(NamedTuple):
+    """The observed end of a connection: the process that moves the bytes, and the addresses as text."""
+
+    pid: int
+    started_ns: int
+    exec_id: int
+    comm: str
+    service: str | None
+    cgroup: str | None
+    local_ip: str
+    local_port: int
+    peer_ip: str
+    peer_port: int
+
+
+class Told:
+    """What a later attempt needs to know of an exchange: its ID, and how it ended once it has."""
+
+    __slots__ = ("attempt", "begun_ns", "id", "reason")
+
+    def __init__(self, exchange_id: str, attempt: int, begun_ns: int) -> None:
+        self.id = exchange_id
+        self.attempt = attempt
+        self.begun_ns = begun_ns
+        self.reason: str | None = None
 
 
 class Pending:
@@ -11,14 +37,15 @@ class Pending:
 
     __slots__ = (
         "attempt",
+        "begun_at",
         "drains",
+        "end",
         "endless",
-        "first",
         "head",
-        "id",
         "inferred",
         "invalid",
         "number",
+        "ready_at",
         "request_end",
         "request_start",
         "response_end",
@@ -26,19 +53,24 @@ class Pending:
         "response_last_at",
         "response_ready",
         "response_start",
+        "retransmits",
         "retry_of",
         "sent_at",
         "status",
+        "tid",
         "told",
         "truncated",
         "version",
     )
 
-    def __init__(self, number: int, exchange_id: str, head: Head, first: Moved, start: int) -> None:
+    def __init__(self, number: int, head: Head, start: int, end: Endpoint) -> None:
         self.number = number
-        self.id = exchange_id
         self.head = head
-        self.first = first  # the call that moved the first byte
+        self.end = end  # who moved the first byte
+        self.tid = 0
+        self.begun_at = 0  # when the first byte had moved
+        self.ready_at = 0  # when the first byte was in the kernel, where that is known
+        self.retransmits = 0  # of the connection, before this request
         self.request_start = start
         self.request_end = -1
         self.sent_at = 0  # when the last request byte had moved
@@ -57,25 +89,3 @@ class Pending:
         self.attempt = 1
         self.retry_of: Told | None = None
         self.told: Told | None = None  # what a later attempt will find
-
-
-class Endpoint(NamedTuple):
-    """The observed end of a connection as text: who moves the bytes, and between which addresses."""
-
-    comm: str
-    service: str | None
-    cgroup: str | None
-    local_ip: str
-    peer_ip: str
-
-
-class Told:
-    """What a later attempt needs to know of an exchange: its ID, and how it ended once it has."""
-
-    __slots__ = ("attempt", "begun_ns", "id", "reason")
-
-    def __init__(self, exchange_id: str, attempt: int, begun_ns: int) -> None:
-        self.id = exchange_id
-        self.attempt = attempt
-        self.begun_ns = begun_ns
-        self.reason: str | None = None

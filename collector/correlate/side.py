@@ -29,7 +29,7 @@ class Side:
         self.buffer = b""  # a head that goes on in the next call
         self.buffer_start = 0
         self.first: Moved | None = None  # the call in which the buffered head began
-        self.last_at = 0
+        self.last_at = 0  # when bytes last moved this way, as far as it was recorded
         self.held: list[Moved] = []
 
     def lose(self) -> None:
@@ -46,10 +46,29 @@ class Side:
             return self.chunks.skip(offset - self.expected)
         return self.state in (CLOSE, LOST)
 
+    def reached(self, count: int) -> None:
+        """Take the kernel's own count of bytes: calls within a body may have gone unrecorded, as we asked."""
+        if self.held or count <= self.expected:
+            return
+        if self.state == CLOSE or (self.state == BODY and count < self.until):
+            self.expected = count
+
     def hold(self, moved: Moved) -> None:
         """Keep a call that came before the one it follows."""
         self.held.append(moved)
         self.held.sort(key=lambda one: one.offset)
+
+    def is_overtaken(self, moved: Moved) -> bool:
+        """Tell whether a call fills the hole although its offset is off.
+
+        Its record was made after that of a later call, so it claims the same end of the stream as that one.
+        """
+        end = moved.offset + moved.length
+        return (
+            moved.offset != self.expected
+            and moved.length <= self.hole()
+            and any(end == one.offset + one.length for one in self.held)
+        )
 
     def hole(self) -> int:
         """Return how many bytes are missing before what is held."""

@@ -4,10 +4,10 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from collector.correlate import text
-from collector.correlate.pending import Endpoint, Pending
+from collector.correlate.pending import Pending
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange, Quality
-from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction, Moved
+from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction
 
 if TYPE_CHECKING:
     from collector.correlate.connection import Connection
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _MS: Final = 1_000_000
 _EARLY_NS: Final = 1_000_000  # a first byte this much before our last one went out is an early answer, not a race
 _GOOD: Final = frozenset({"ok", "http_error", "tunnel", "truncated", None})
+_ANSWERED: Final = frozenset({"ok", "http_error", "tunnel"})
+_PROTOCOLS: Final = {version: f"http/{version}" for version in ("1.0", "1.1")}
+_NO_RTT: Final = 0xFFFFFFFF
 _JOINED: Final = Quality(joined_mid=True)
 _PLAIN: Final = Quality()
 
@@ -28,29 +31,31 @@ def _ms(ns: int) -> float:
 
 def client_times(pending: Pending) -> Parts:
     """Return (send, wait, read delay, receive) as the asking end saw them, milliseconds."""
-    begun, sent, ready = pending.first.at_ns, pending.sent_at, pending.response_ready
+    sent, ready = pending.sent_at, pending.response_ready
     read, last = pending.response_first_at, pending.response_last_at
-    send = _ms(sent - begun) if sent else None
-    receive = _ms(last - read) if read and last >= read else None
+    send = (sent - pending.begun_at) / _MS if sent else None
+    receive = (last - read) / _MS if read and last >= read else None
     if not read or not ready:
         return send, None, None, receive
     if not sent or ready < sent - _EARLY_NS:
-        return send, None, _ms(max(read - ready, 0)), receive
-    arrived = min(max(ready, sent), read)  # on loopback the answer may be there before our own call returns
+        return send, None, (read - ready) / _MS if read > ready else 0.0, receive
     if read < sent:
         return send, None, None, receive
-    return send, _ms(arrived - sent), _ms(read - arrived), receive
+    arrived = max(sent, ready)  # on loopback the answer may be there before our own call returns
+    arrived = min(arrived, read)
+    return send, (arrived - sent) / _MS, (read - arrived) / _MS, receive
 
 
 def server_times(pending: Pending) -> Parts:
     """Return (send, wait, read delay, receive) as the answering end saw them, milliseconds."""
-    first, got = pending.first, pending.sent_at
+    read, got, ready = pending.begun_at, pending.sent_at, pending.ready_at
     begun, last = pending.response_first_at, pending.response_last_at
-    ready = first.ready_ns if first.offset == pending.request_start else 0
-    delay = _ms(max(first.at_ns - ready, 0)) if ready else None
-    receive = _ms(got - first.at_ns) if got else None
-    wait = _ms(begun - got) if got and begun >= got else None
-    send = _ms(last - begun) if begun and last >= begun else None
+    delay = None
+    if ready:
+        delay = (read - ready) / _MS if read > ready else 0.0
+    receive = (got - read) / _MS if got else None
+    wait = (begun - got) / _MS if got and begun >= got else None
+    send = (last - begun) / _MS if begun and last >= begun else None
     return send, wait, delay, receive
 
 
@@ -72,14 +77,15 @@ def _severity(outcome: str | None, status: int, *, warned: bool) -> str:
 
 def _moved_bytes(connection: "Connection", pending: Pending) -> tuple[int, int]:
     """Return (request bytes, response bytes) so far."""
+    asked_to, start, end = pending.request_end, pending.response_start, pending.response_end
+    if asked_to >= 0 <= start <= end:
+        return asked_to - pending.request_start, end - start
     requests = connection.requests or 0
     asking, answering = connection.sides[requests], connection.sides[1 - requests]
-    asked_to = pending.request_end
     if asked_to < 0:
         asked_to = asking.expected if connection.current is pending else pending.request_start
         if pending.head.truncated or pending.endless:
             asked_to = asking.expected
-    start, end = pending.response_start, pending.response_end
     if start < 0 and answering.buffer:
         start = answering.buffer_start
     if start >= 0 and end < 0:
@@ -87,50 +93,51 @@ def _moved_bytes(connection: "Connection", pending: Pending) -> tuple[int, int]:
     return asked_to - pending.request_start, max(end - start, 0) if start >= 0 else 0
 
 
-def _endpoint(correlator: "Correlator", connection: "Connection", first: Moved) -> Endpoint:
-    known = connection.identified
-    if known is not None and known[0] == first.pid and known[1] == first.exec_id:
-        return known[2]
-    name = text.comm(first.comm)
-    identity = correlator.processes.lookup(first.pid, first.started_ns, first.exec_id, name, first.cgroup_id)
-    end = Endpoint(name, identity.service, identity.cgroup, text.address(first.local), text.address(first.peer))
-    connection.identified = (first.pid, first.exec_id, end)
-    return end
+def exchange_id(connection: "Connection", pending: Pending) -> str:
+    """Return an ID that no other exchange ever has."""
+    return f"{connection.name}{pending.number}"
 
 
 def exchange(
     correlator: "Correlator", connection: "Connection", pending: Pending, outcome: str | None, at_ns: int
 ) -> Exchange:
     """Build the event of one exchange; `at_ns` is when it ended."""
-    head, first, last = pending.head, pending.first, connection.last or pending.first
+    head, end, begun, status = pending.head, pending.end, pending.begun_at, pending.status
     identifiers = head.identifiers
     client = connection.is_client
-    asked, answered = _moved_bytes(connection, pending)
-    send, wait, delay, receive = client_times(pending) if client else server_times(pending)
-    begun = first.at_ns
-    if not client and first.ready_ns and first.offset == pending.request_start:
-        begun = first.ready_ns
-    ended = pending.response_last_at if outcome in ("ok", "http_error", "tunnel") else at_ns
-    end = _endpoint(correlator, connection, first)
+    if client:
+        sent, received = _moved_bytes(connection, pending)
+        send, wait, delay, receive = client_times(pending)
+    else:
+        received, sent = _moved_bytes(connection, pending)
+        send, wait, delay, receive = server_times(pending)
+        begun = pending.ready_at or begun
+    elapsed = None
+    if outcome is not None:
+        ended = pending.response_last_at if outcome in _ANSWERED else at_ns
+        elapsed = (ended - begun) / _MS if ended > begun else 0.0
     target = correlator.routes.target(head.target)
-    retransmits = max(last.retransmits - first.retransmits, 0)
-    if connection.facts is not None:
-        retransmits = max(connection.facts.retransmits - first.retransmits, retransmits)
-    warned = bool(retransmits) or pending.attempt > 1 or (delay or 0) > correlator.read_delay_warning_ms
-    connected = client and pending.number == 1 and connection.connect_ns and connection.established_ns
+    retransmits = connection.retransmits
+    if connection.facts is not None and connection.facts.retransmits > retransmits:
+        retransmits = connection.facts.retransmits
+    retransmits = retransmits - pending.retransmits if retransmits > pending.retransmits else 0
+    warned = retransmits or pending.attempt > 1 or (delay is not None and delay > correlator.read_delay_warning_ms)
+    connect = None
+    if client and pending.number == 1 and connection.connect_ns and connection.established_ns:
+        connect = (connection.established_ns - connection.connect_ns) / _MS
     before = pending.retry_of
     return Exchange(
-        id=pending.id,
+        id=exchange_id(connection, pending),
         seq=0,
         started_at=text.timestamp(begun + correlator.wall_offset_ns),
-        elapsed_ms=_ms(max(ended - begun, 0)) if outcome is not None else None,
+        elapsed_ms=elapsed,
         service=end.service,
         role="client" if client else "server",
-        pid=first.pid,
-        tid=first.tid,
+        pid=end.pid,
+        tid=pending.tid,
         comm=end.comm,
         cgroup=end.cgroup,
-        protocol=f"http/{pending.version}",
+        protocol=_PROTOCOLS.get(pending.version) or f"http/{pending.version}",
         method=head.method,
         route=correlator.routes.route(end.service, target.path),
         target=target.shown,
@@ -140,26 +147,26 @@ def exchange(
         trace_source=identifiers.trace_source,
         request_id=identifiers.request_id,
         idempotency_key=identifiers.idempotency_key,
-        status_code=pending.status or None,
+        status_code=status or None,
         outcome=outcome,  # type: ignore[arg-type]
-        severity=_severity(outcome, pending.status, warned=warned),  # type: ignore[arg-type]
-        bytes_sent=asked if client else answered,
-        bytes_received=answered if client else asked,
+        severity=_severity(outcome, status, warned=bool(warned)),  # type: ignore[arg-type]
+        bytes_sent=sent,
+        bytes_received=received,
         local_ip=end.local_ip,
-        local_port=first.local_port,
+        local_port=end.local_port,
         peer_ip=end.peer_ip,
-        peer_port=first.peer_port,
+        peer_port=end.peer_port,
         internal_ip=None,
         external_ip=None,
         connection_id=connection.cookie,
         exchange_no=pending.number,
-        connect_ms=_ms(connection.established_ns - connection.connect_ns) if connected else None,
+        connect_ms=connect,
         send_ms=send,
         wait_ms=wait,
         read_delay_ms=delay,
         receive_ms=receive,
-        srtt_us=last.srtt_us or None,
-        min_rtt_us=last.min_rtt_us if last.min_rtt_us < 0xFFFFFFFF else None,
+        srtt_us=connection.srtt_us or None,
+        min_rtt_us=connection.min_rtt_us if connection.min_rtt_us < _NO_RTT else None,
         retransmits=retransmits,
         attempt=pending.attempt,
         retry_of=before.id if before else None,
@@ -172,26 +179,20 @@ def connection_event(correlator: "Correlator", connection: "Connection", change:
     """Build the event of a connection at its end, or as it stands (ChangeKind.STANDING)."""
     standing = change.kind == ChangeKind.STANDING
     outcome, symbol = _connection_outcome(connection, change, standing=standing)
-    first: Moved | Changed = change if change.pid else (connection.first or change)
-    known = first.pid != 0
-    name = text.comm(first.comm) if known else None
-    service = cgroup = None
-    if known:
-        identity = correlator.processes.lookup(first.pid, first.started_ns, first.exec_id, name or "", first.cgroup_id)
-        service, cgroup = identity.service, identity.cgroup
+    end, tid = (correlator.endpoint(change), change.tid) if change.pid else (connection.end, connection.first_tid)
     begun = connection.connect_ns or connection.established_ns or connection.opened_at
     connected = connection.connect_ns and connection.established_ns
     return ConnectionEvent(
-        id=correlator.connection_id(connection.cookie),
+        id=f"{connection.name}c",
         seq=0,
         started_at=text.timestamp(begun + correlator.wall_offset_ns),
         elapsed_ms=None if standing else _ms(max(change.at_ns - begun, 0)),
-        service=service,
+        service=end.service if end else None,
         role=_role(connection, change),  # type: ignore[arg-type]
-        pid=first.pid or None,
-        tid=first.tid or None,
-        comm=name,
-        cgroup=cgroup,
+        pid=end.pid if end else None,
+        tid=tid or None,
+        comm=end.comm if end else None,
+        cgroup=end.cgroup if end else None,
         protocol="http/1.1" if connection.spoke else None,
         outcome=outcome,  # type: ignore[arg-type]
         errno=symbol,
@@ -211,7 +212,7 @@ def connection_event(correlator: "Correlator", connection: "Connection", change:
         connection_id=connection.cookie,
         connect_ms=_ms(connection.established_ns - connection.connect_ns) if connected else None,
         srtt_us=change.srtt_us or None,
-        min_rtt_us=change.min_rtt_us if change.min_rtt_us < 0xFFFFFFFF else None,
+        min_rtt_us=change.min_rtt_us if change.min_rtt_us < _NO_RTT else None,
         retransmits=change.retransmits,
         quality=Quality(joined_mid=connection.joined, truncated=standing),
     )

@@ -6,8 +6,13 @@ seen (0 = its first byte, where it was seen opening).
 """
 
 from enum import IntEnum, IntFlag
+from typing import Final
 
 import msgspec
+
+# What a hint can say instead of an offset (bpf/maps.h).
+NOTHING_MORE: Final = (1 << 64) - 1  # of this direction nothing is wanted any more
+LENGTHS_ONLY: Final = NOTHING_MORE - 1  # no payload is wanted any more, but each call's length
 
 
 class Direction(IntEnum):

@@ -33,6 +33,7 @@ class Load:
         self.iterators: list[int] = []
         self.request = request
         self.sequences: dict[int, int] = {}
+        self.counters: tuple[tuple[int, ...], ...] = ()
 
     def run(self, chosen: Plan, identity: str, types: btf.KernelTypes) -> None:
         """Compile, load and attach. Raises KernelRefused."""
@@ -55,7 +56,7 @@ class Load:
         maps.forget_connections(self.maps)
         while ring.drain():
             pass
-        self.sequences = states.sequences()
+        self.sequences, self.counters = states.sequences(), tuple(states.read())
         ring.close()
         states.close()
         return missed
@@ -83,6 +84,7 @@ def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
                 cpus=maps.possible_cpus(),
                 tables=1 + len(loaded.iterators),
                 sequences=loaded.sequences,
+                counters=loaded.counters,
                 warm=warm,
             )
             return reply, loaded

@@ -55,7 +55,7 @@ class Probe:
         broker.hand_over(tables)
         self.reply = reply
         self._broker = broker
-        self._states = CpuStates(cpus, reply.cpus)
+        self._states = CpuStates(cpus, reply.cpus, reply.counters)
         self._hints = Hints(hints)
         self._ring = Ring(events, request.ring_size, reply.sequences)
         for descriptor in (events, cpus, hints, *tables):

@@ -48,5 +48,6 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int = 0
     tables: int = 0
     sequences: dict[int, int] = {}
+    counters: tuple[tuple[int, ...], ...] = ()  # of every CPU, before the filters came into force
     warm: bool = False
     problem: str = ""

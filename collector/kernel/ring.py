@@ -7,7 +7,7 @@ a record that wraps is still one piece. Each record: length with busy (bit 31) a
 import mmap
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from collector.domain.observed import Changed, Moved, Observation
@@ -98,17 +98,19 @@ class Ring:
 class CpuStates:
     """The kernel's own per-CPU counters, read through mmap without any privilege."""
 
-    def __init__(self, descriptor: int, cpus: int) -> None:
+    def __init__(self, descriptor: int, cpus: int, base: Sequence[Sequence[int]] = ()) -> None:
+        """`base`: what `read` returned before recording began; without it, counting starts now."""
         length = -(-cpus * abi.CPU_STATE.size // _PAGE) * _PAGE
         self._map = mmap.mmap(descriptor, length, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         self._cpus = cpus
-        self._base = self._read()
+        self._base = base or self.read()
 
-    def _read(self) -> list[tuple[int, ...]]:
+    def read(self) -> list[tuple[int, ...]]:
+        """Return every CPU's counters as they stand, in the field order of struct cpu_state."""
         return [abi.CPU_STATE.unpack_from(self._map, cpu * abi.CPU_STATE.size) for cpu in range(self._cpus)]
 
     def _sum(self, first: int, count: int) -> list[int]:
-        now = self._read()
+        now = self.read()
         return [
             sum(state[field] - base[field] for state, base in zip(now, self._base, strict=True))
             for field in range(first, first + count)
@@ -131,7 +133,7 @@ class CpuStates:
 
     def sequences(self) -> dict[int, int]:
         """Return (cpu * CPU_LANES + lane) -> the next record's number."""
-        states = self._read()
+        states = self.read()
         return {
             cpu * abi.CPU_LANES + lane: state[2 + lane]
             for cpu, state in enumerate(states)

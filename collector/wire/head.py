@@ -3,7 +3,8 @@
 RFC 9112 sections 2-6. Values of fields that are not wanted are never kept: not in a head, not in a memo.
 """
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -27,6 +28,8 @@ _HARMLESS: Final = frozenset(
 )  # fmt: skip
 _MEMO_LIMIT: Final = 4096
 _RESPONSE_LIMIT: Final = 1024
+_SECTION_LIMIT: Final = 1024
+_TRACE_LINE: Final = re.compile(rb"\ntraceparent: ([^\n]{55})\r\n")  # as most libraries write it
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _METHOD_LIMIT: Final = 32
 _DIGITS: Final = frozenset(b"0123456789")
@@ -74,6 +77,11 @@ def is_request_line(data: bytes) -> bool:
     return end > 0 and _request_line(data[:end].rstrip(b"\r")) is not None
 
 
+def is_status_line(data: bytes) -> bool:
+    """Tell whether bytes begin with a plausible status line, up to its code at least."""
+    return _status_line(data[:12]) is not None
+
+
 def _request_line(line: bytes) -> tuple[str, bytes, str] | None:
     parts = line.split(b" ")
     if len(parts) != 3 or not parts[1] or not parts[0] or len(parts[0]) > _METHOD_LIMIT:
@@ -110,15 +118,64 @@ def head_end(data: bytes, start: int = 0) -> int:
     return with_cr + 3 if with_cr >= 0 else -1
 
 
+class _Section(NamedTuple):
+    """What a header section says that is the same for every message that has it."""
+
+    host: str | None
+    length: int
+    chunked: bool
+    unknown_coding: bool
+    invalid: tuple[str, ...]
+
+
 class HeadParser:
-    """Parses heads; remembers lines that recur, so that a known line costs one look-up."""
+    """Parses heads; remembers what recurs, so that a known line, or a known section, costs one look-up."""
 
     def __init__(self) -> None:
         self._memo: dict[bytes, tuple[bytes, bytes] | None] = {}
         self._responses: dict[bytes, Head] = {}  # whole heads of which every line may be kept
+        self._sections: dict[bytes, _Section] = {}  # of requests, without their traceparent; every line may be kept
 
     def request(self, raw: bytes, *, truncated: bool = False) -> Head | None:
         """Parse a request head (up to and with its empty line, or cut). None where it is no request."""
+        if truncated:
+            return self._request(raw, truncated=True)
+        start = raw.find(b"\n") + 1
+        rest = raw[start:]
+        trace: re.Match[bytes] | None = None
+        section = self._sections.get(rest)
+        if section is None:
+            trace = _TRACE_LINE.search(raw, start - 1)
+            if trace is not None:
+                rest = raw[start : trace.start() + 1] + raw[trace.end() :]
+                section = self._sections.get(rest)
+        if section is None:
+            head = self._request(raw, truncated=False)
+            if head is not None:
+                self._remember(rest, head)
+            return head
+        line = _request_line(raw[: start - 1].rstrip(b"\r"))
+        if line is None:
+            return None
+        identifiers = NOTHING
+        if trace is not None:
+            ids = parse_traceparent(trace[1])
+            if ids is None:
+                return self._request(raw, truncated=False)
+            identifiers = Identifiers(ids[0], ids[1], "traceparent")
+        return Head(line[0], line[1], 0, line[2], *section[:4], False, identifiers, section.invalid)  # noqa: FBT003
+
+    def _remember(self, rest: bytes, head: Head) -> None:
+        """Keep a section of which every line may be kept: no secret, no identifier, no line folded into another."""
+        if b"\n " in rest or b"\n\t" in rest or rest.startswith((b" ", b"\t")):
+            return
+        if not all(line in self._memo for line in rest.split(b"\n")[:-2]):
+            return
+        if len(self._sections) >= _SECTION_LIMIT:
+            self._sections.clear()
+        self._sections[rest] = _Section(head.host, head.length, head.chunked, head.unknown_coding, head.invalid)
+
+    def _request(self, raw: bytes, *, truncated: bool) -> Head | None:
         lines = _lines(raw, truncated=truncated)
         line = _request_line(lines[0].rstrip(b"\r")) if lines else None
         if line is None:

@@ -3,11 +3,15 @@
 W3C Trace Context level 2 (traceparent), OpenZipkin B3 (single and multiple headers), and the common X- fields.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+_VERSION_00: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_NO_TRACE: Final = b"0" * 32
+_NO_SPAN: Final = b"0" * 16
 _HEX: Final = frozenset(b"0123456789abcdef")
 _ID_LIMIT: Final = 64  # of x-trace-id
 _TEXT_LIMIT: Final = 255  # of request IDs and idempotency keys
@@ -31,6 +35,10 @@ NOTHING: Final = Identifiers()
 
 def parse_traceparent(value: bytes) -> tuple[str, str] | None:
     """Return (trace ID, parent span ID), or None where the value is invalid (section 3.2 of the recommendation)."""
+    usual = _VERSION_00.fullmatch(value)
+    if usual is not None:
+        trace, span = usual.groups()
+        return None if trace == _NO_TRACE or span == _NO_SPAN else (trace.decode(), span.decode())
     if len(value) < 55 or value[2] != 0x2D or value[35] != 0x2D or value[52] != 0x2D:
         return None
     version, trace, span, flags = value[:2], value[3:35], value[36:52], value[53:55]
@@ -41,7 +49,7 @@ def parse_traceparent(value: bytes) -> tuple[str, str] | None:
         return None
     if not _HEX.issuperset(version + trace + span + flags):
         return None
-    if trace == b"0" * 32 or span == b"0" * 16:
+    if trace == _NO_TRACE or span == _NO_SPAN:
         return None
     return trace.decode(), span.decode()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.domain import observed
+from collector.domain.observed import LENGTHS_ONLY, NOTHING_MORE
 from collector.kernel import abi
 
 BPF = Path(__file__).resolve().parents[2] / "bpf"
@@ -60,6 +61,11 @@ def test_constants(layout):
     for name in ("CAPTURE_LIMIT", "HINT_SLOTS", "EXCLUDED_PIDS", "COMM_SIZE", "CPU_LANES", "LOSS_REASONS",
                  "CONNECTION_GONE", "CONNECTION_WATCHED", "RECORD_MOVED", "RECORD_CHANGED"):  # fmt: skip
         assert layout[name] == getattr(abi, name), name
+
+
+def test_what_a_hint_can_say_instead_of_an_offset():
+    said = re.search(r"#define HINT_LENGTHS (0x[0-9A-F]+)ULL", (BPF / "maps.h").read_text())[1]
+    assert int(said, 16) == LENGTHS_ONLY == NOTHING_MORE - 1
 
 
 def test_loss_names_follow_the_numbers():

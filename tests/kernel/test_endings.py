@@ -30,6 +30,53 @@ def test_until_close_is_reset_at_rst(watch):
     assert seen(watching, "server", "outcome") == [("closed_by_local",)]  # no FIN went out: not a proper end
 
 
+def test_until_close_ends_with_its_last_byte_and_not_with_the_close(watch):
+    watching = watch()
+    piece = b"x" * 50_000
+    with tcp_pair() as (client, server):
+        client.sendall(request("/until"))
+        server.recv(4096)
+        head = response(b"", length=False)
+        server.sendall(head)
+        assert client.recv(4096) == head
+        time.sleep(0.05)  # the observer has read the head, and told the kernel that the rest is body
+        for _ in range(4):
+            server.sendall(piece)
+            read_exactly(client, len(piece))
+            time.sleep(0.05)
+        time.sleep(0.3)
+        server.close()
+        assert client.recv(10) == b""
+    watching.stop()
+    for role in ("client", "server"):
+        (event,) = watching.exchanges(role)
+        moved = event["bytes_received" if role == "client" else "bytes_sent"]
+        assert (event["outcome"], moved) == ("ok", len(head) + 4 * len(piece))
+        assert 150 <= event["receive_ms" if role == "client" else "send_ms"] < 350
+
+
+def test_bytes_of_an_answer_that_breaks_off_are_exact(watch):
+    watching = watch()
+    with tcp_pair() as (client, server):
+        client.sendall(request("/big"))
+        server.recv(4096)
+        head = response(b"", length=False, headers=["Content-Length: 10000000"])
+        server.sendall(head)
+        assert client.recv(4096) == head
+        time.sleep(0.05)
+        for _ in range(4):
+            server.sendall(b"x" * 50_000)
+            read_exactly(client, 50_000)
+        server.close()
+        assert client.recv(10) == b""
+        client.close()
+        time.sleep(0.02)
+    watching.stop()
+    (asked,), (answered,) = watching.exchanges("client"), watching.exchanges("server")
+    assert (asked["outcome"], asked["bytes_received"]) == ("closed_by_peer", len(head) + 200_000)
+    assert (answered["outcome"], answered["bytes_sent"]) == ("closed_by_local", len(head) + 200_000)
+
+
 def test_client_gives_up_before_the_answer(watch):
     watching = watch()
     with tcp_pair() as (client, server):

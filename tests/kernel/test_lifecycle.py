@@ -125,6 +125,33 @@ def test_restart_under_load_joins_existing_connections(watch):
     assert {e["outcome"] for e in events if e["target"]} == {"ok"}
 
 
+@pytest.mark.parametrize("_time", range(6))
+def test_numbers_agree_when_started_under_traffic(watch, _time):
+    stop = threading.Event()
+
+    def work():
+        with tcp_pair() as (client, server):
+            while not stop.is_set():
+                exchange(client, server, request("/"), response())
+                time.sleep(0.0002)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        watching = watch()
+        time.sleep(0.05)
+    finally:
+        stop.set()
+        thread.join()
+    watching.stop()
+    records = watching.summary["records"]
+    assert records["lost"] == 0
+    assert records["captured"] == records["decoded"] > 0
+    # Both ends are one connection each; the first answer of each may belong to a request that came before the start.
+    told = sum(1 for event in watching.exchanges() if event["outcome"] == "ok")
+    assert told <= watching.summary["kernel"]["exchanges"] <= told + 2
+
+
 def test_planted_secrets_stay_out_of_everything_that_is_told(watch):
     watching = watch("--include-connections")
     with tcp_pair() as (client, server):

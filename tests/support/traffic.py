@@ -61,19 +61,22 @@ class Wire:
     def answer(self, payload, **more):
         return self.move(RECEIVED if self.client else SENT, payload, **more)
 
-    def change(self, kind, *, shutdown=0, reset=False, error=0, unread=0):
+    def change(self, kind, **more):
         self.step()
+        return self._take([self.changed(kind, **more)])
+
+    def standing(self):
+        """What the kernel's table says of the connection now."""
+        return self.changed(ChangeKind.STANDING)
+
+    def changed(self, kind, *, shutdown=0, reset=False, error=0, unread=0):
         flags = (ChangeFlag.CONNECTOR if self.client else 0) | (ChangeFlag.RESET_RECEIVED if reset else 0)
         flags |= ChangeFlag.JOINED if self.joined else 0
         got = self.offsets[RECEIVED]
-        return self._take(
-            [
-                Changed(
-                    self.now, self.cookie, 999_000_000 if self.client else 0, 1_000_000_000, self.offsets[SENT], got,
-                    got + unread, 1, 1, 2, 2, 0, 0, 10, 10, error, int(kind), 1, 1, int(flags), shutdown, 5, 1, self.pid,
-                    self.pid, 1, 0, COMM, LOOPBACK, LOOPBACK, 40000, 8080, 2,
-                )
-            ]
+        return Changed(
+            self.now, self.cookie, 999_000_000 if self.client else 0, 1_000_000_000, self.offsets[SENT], got,
+            got + unread, 1, 1, 2, 2, 0, 0, 10, 10, error, int(kind), 1, 1, int(flags), shutdown, 5, 1, self.pid,
+            self.pid, 1, 0, COMM, LOOPBACK, LOOPBACK, 40000, 8080, 2,
         )  # fmt: skip
 
     def outcomes(self):
