@@ -1,0 +1,95 @@
+"""The usual way of others, for comparison: tracepoints at entry and exit of send and receive, joined by a hash map.
+
+Run as a process of its own: attaches, prints a line, detaches when standard input ends.
+"""
+
+import os
+import select
+import sys
+from pathlib import Path
+
+from collector.kernel import headers
+from tests.support.kernel_mounts import mount_missing
+
+PROGRAM = """
+#include <uapi/linux/ptrace.h>
+
+#define CAPTURED 4096
+
+struct enter { u64 common; u64 number; u64 arguments[6]; };
+struct leave { u64 common; u64 number; long result; };
+struct call { u64 descriptor; u64 buffer; u64 at_ns; };
+struct record { u64 at_ns; u64 took_ns; u64 thread; u64 descriptor; u64 length; char comm[16]; char payload[CAPTURED]; };
+
+BPF_HASH(calls, u64, struct call, 10240);
+BPF_PERCPU_ARRAY(scratch, struct record, 1);
+BPF_RINGBUF_OUTPUT(events, 2048);
+
+static inline int begin(struct enter *ctx)
+{
+    u64 thread = bpf_get_current_pid_tgid();
+    struct call call = { ctx->arguments[0], ctx->arguments[1], bpf_ktime_get_ns() };
+
+    if (thread >> 32 == OBSERVED)
+        calls.update(&thread, &call);
+    return 0;
+}
+
+static inline int end(struct leave *ctx)
+{
+    u64 thread = bpf_get_current_pid_tgid();
+    struct call *call = calls.lookup(&thread);
+    struct record *record;
+    u64 size;
+    int zero = 0;
+
+    if (!call)
+        return 0;
+    record = scratch.lookup(&zero);
+    if (record && ctx->result > 0) {
+        record->at_ns = bpf_ktime_get_ns();
+        record->took_ns = record->at_ns - call->at_ns;
+        record->thread = thread;
+        record->descriptor = call->descriptor;
+        record->length = ctx->result;
+        bpf_get_current_comm(&record->comm, sizeof(record->comm));
+        size = ctx->result;
+        if (size > CAPTURED - 1)
+            size = CAPTURED - 1;
+        bpf_probe_read_user(record->payload, size & (CAPTURED - 1), (void *)call->buffer);
+        events.ringbuf_output(record, sizeof(*record) - CAPTURED + (size & (CAPTURED - 1)), BPF_RB_NO_WAKEUP);
+    }
+    calls.delete(&thread);
+    return 0;
+}
+
+int enter_send(struct enter *ctx) { return begin(ctx); }
+int leave_send(struct leave *ctx) { return end(ctx); }
+int enter_receive(struct enter *ctx) { return begin(ctx); }
+int leave_receive(struct leave *ctx) { return end(ctx); }
+"""
+HOOKS = {
+    "enter_send": "sys_enter_sendto",
+    "leave_send": "sys_exit_sendto",
+    "enter_receive": "sys_enter_recvfrom",
+    "leave_receive": "sys_exit_recvfrom",
+}
+
+
+def main():
+    mount_missing()
+    os.environ["BCC_KERNEL_SOURCE"] = str(headers.header_tree(Path("/var/cache/netscope"), headers.btf_hash()))
+    sys.path.append("/usr/lib/python3/dist-packages")
+    from bcc import BPF
+
+    module = BPF(text=PROGRAM, cflags=[f"-DOBSERVED={int(sys.argv[1])}", "-w", "-fms-extensions"])
+    for function, tracepoint in HOOKS.items():
+        module.attach_tracepoint(f"syscalls:{tracepoint}", fn_name=function)
+    module["events"].open_ring_buffer(lambda *_: None)
+    print("attached", flush=True)
+    while not select.select([sys.stdin], [], [], 0.005)[0]:
+        module.ring_buffer_consume()
+
+
+if __name__ == "__main__":
+    main()
