@@ -215,3 +215,8 @@ def notify_socket() -> str:
 def no_colour() -> bool:
     """Tell whether the user wants no colour (no-color.org)."""
     return bool(os.environ.get("NO_COLOR"))  # noqa: TID251  # the one place
+
+
+def aws_environment() -> dict[str, str]:
+    """Return the variables with which the AWS CLI is configured."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # noqa: TID251  # the one place
