@@ -1,0 +1,70 @@
+"""From receipts to manifests: when one is due, and what it says. No I/O."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from collector.audit.layout import KEYS, manifest_key
+from collector.audit.manifest import NO_MANIFEST, Manifest
+from collector.audit.notes import Receipt
+from collector.audit.stamps import hour_number, hour_text
+
+_LONGEST_GAP: Final = 24 * 31  # hours without a collector that get a manifest each; a longer gap shows as a jump
+
+
+def due(
+    receipts: Iterable[Receipt], unfinished: Sequence[tuple[int, int]], *, at_once: bool = False
+) -> list[Receipt] | None:
+    """Return the receipts of the next manifest, in order, or None where none is due.
+
+    `unfinished` are (number, hour) of segments without a receipt, the open one too. A manifest is due when its hour's
+    segments are all in the store and a later hour has begun; `at_once`: with all there is (the end of a run).
+    """
+    found = list(receipts)
+    before = min((number for number, _ in unfinished), default=None)
+    found = [one for one in found if before is None or one.segment < before]
+    if not found:
+        return None
+    hour = found[0].hour
+    part = [one for one in found if one.hour == hour]
+    over = len(part) < len(found) or any(other > hour for _, other in unfinished)
+    if not over and before is not None and any(other == hour for _, other in unfinished):
+        return None
+    return part if over or (at_once and not unfinished) else None
+
+
+def following(
+    part: Sequence[Receipt], writer: str, key: str, last: tuple[Manifest, str] | None
+) -> tuple[Manifest, bool]:
+    """Return the next manifest, and whether it covers these receipts: hours before them without any come first."""
+    link: tuple[tuple[str, str], ...] = ()
+    if last is None:
+        before, previous, number, reached, segment = None, NO_MANIFEST, 1, part[0].first - 1, 0
+    else:
+        made, previous = last
+        before, number, reached, segment = hour_number(made.hour), made.number + 1, made.last, made.segment
+        link = ((previous, manifest_key(writer, made.number, made.hour)),)
+    empty = before is not None and 0 < part[0].hour - before - 1 <= _LONGEST_GAP
+    covered = () if empty else part
+    entries = {note.key: note.sha256 for receipt in covered for note in receipt.objects}
+    end = covered[-1].last if covered else reached
+    events = sum(receipt.events for receipt in covered)
+    manifest = Manifest(
+        writer=writer,
+        number=number,
+        hour=hour_text(before + 1 if empty and before is not None else part[0].hour),
+        previous=previous,
+        first=reached + 1,
+        last=end,
+        events=events,
+        lost=sum(receipt.lost for receipt in covered),
+        damaged=end - reached - events,  # also what a segment that vanished held
+        segment=covered[-1].segment if covered else segment,
+        key=key,
+        entries=(*link, *((digest, name) for name, digest in sorted(entries.items()))),
+    )
+    return manifest, not empty
+
+
+def key_name(fingerprint: str) -> str:
+    """Return where a public key is published."""
+    return f"{KEYS}{fingerprint}.pem"

@@ -1,0 +1,163 @@
+"""Names and whereabouts inside a spool directory, for the writer and for the shipper."""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from collector.audit.errors import AuditProblem, SpoolFormatProblem
+from collector.audit.frames import HEADER_SIZE, Damage, Frame, FrameReader, Header, decode_header
+
+CHUNK: Final = 1 << 16  # bytes read at a time
+_NAME: Final = re.compile(r"(\d{12})-(\d{7})\.(open|seg)")
+_WRITER: Final = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentFile:
+    """A segment by its name."""
+
+    number: int
+    hour: int
+    sealed: bool
+    path: Path
+
+    @classmethod
+    def named(cls, path: Path) -> "SegmentFile | None":
+        """Return the segment of this name, or None where it is no segment's."""
+        found = _NAME.fullmatch(path.name)
+        return cls(int(found[1]), int(found[2]), found[3] == "seg", path) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFiles:
+    """One spool directory."""
+
+    root: Path
+
+    @property
+    def segments(self) -> Path:
+        """Return where segments are: written here, taken away by the shipper."""
+        return self.root / "segments"
+
+    @property
+    def receipts(self) -> Path:
+        """Return where it is noted what of a segment is in the store, until a manifest covers it."""
+        return self.root / "receipts"
+
+    @property
+    def manifests(self) -> Path:
+        """Return where manifests are kept."""
+        return self.root / "manifests"
+
+    @property
+    def quarantine(self) -> Path:
+        """Return where goes what cannot be read; nobody deletes it but a person."""
+        return self.root / "quarantine"
+
+    def make(self, account: tuple[int, int] = (0, 0)) -> None:
+        """Make what is missing, for this user alone; as root for that account (uid, gid)."""
+        for path in (self.root, self.segments, self.receipts, self.manifests, self.quarantine):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(account) and os.geteuid() == 0:
+                os.chown(path, *account)
+
+    def path_of(self, number: int, hour: int, *, sealed: bool) -> Path:
+        """Return a segment's path."""
+        return self.segments / f"{number:012d}-{hour:07d}.{'seg' if sealed else 'open'}"
+
+    def listed(self) -> list[SegmentFile]:
+        """Return all segments, in order of number."""
+        return sorted(found for path in self.segments.iterdir() if (found := SegmentFile.named(path)))
+
+    def segment_bytes(self) -> int:
+        """Return what all segments take."""
+        total = 0
+        with os.scandir(self.segments) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # released meanwhile
+                    total += entry.stat().st_size
+        return total
+
+    def writer(self) -> str:
+        """Return this spool's writer ID, made at first use."""
+        path = self.root / "writer"
+        with contextlib.suppress(FileNotFoundError):
+            found = path.read_text().strip()
+            if _WRITER.fullmatch(found):
+                return found
+            raise AuditProblem(f"{path} holds no writer ID", fix=f"move {self.root} away; a new spool is made")
+        found = secrets.token_hex(8)
+        write_durably(path, found.encode() + b"\n")
+        return found
+
+    def lock(self, name: str, *, whose: str) -> int:
+        """Lock this directory until the descriptor is closed. Raises AuditProblem where somebody else has it."""
+        descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            os.close(descriptor)
+            raise AuditProblem(
+                f"another {whose} works on the spool {self.root}", fix="end it, or set another audit_spool"
+            ) from taken
+        return descriptor
+
+
+def fsync_directory(path: Path) -> None:
+    """Make names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and durable when this returns."""
+    beside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.rename(path)
+    fsync_directory(path.parent)
+
+
+def header_of(segment: SegmentFile) -> Header | None:
+    """Return a segment's header, or None where it is missing or damaged."""
+    try:
+        with segment.path.open("rb") as file:
+            return decode_header(file.read(HEADER_SIZE))
+    except SpoolFormatProblem:
+        return None
+
+
+def records(segment: SegmentFile) -> Iterator[Frame | Damage]:
+    """Read a segment's records, a little at a time. Raises SpoolFormatProblem for another format's."""
+    reader = FrameReader()
+    with segment.path.open("rb", buffering=0) as file:
+        head = file.read(HEADER_SIZE)
+        if header_of_another_format(head):
+            decode_header(head)
+        while data := file.read(CHUNK):
+            yield from reader.feed(data)
+        yield from reader.finish()
+
+
+def header_of_another_format(head: bytes) -> bool:
+    """Tell whether this is a sound segment, but not of this version: then its frames may mean something else."""
+    try:
+        decode_header(head)
+    except SpoolFormatProblem as problem:
+        return "of format" in str(problem)
+    return False

@@ -1,0 +1,1 @@
+"""Where objects lie: one interface, a local directory and S3."""
