@@ -16,6 +16,7 @@ from collector.errors import ConfigurationProblem, nearest
 PREFIX: Final = "NETSCOPE_"
 DIRECTORY: Final = Path("/etc/netscope")
 _RUNGS: Final = ("auto", "length", "fexit", "kprobe", "exit")
+LEVELS: Final = ("debug", "info", "warning", "error")
 _IGNORED: Final = frozenset({"NETSCOPE_TEST_RUNG"})  # the test suite's own
 
 
@@ -49,6 +50,16 @@ def _rung(value: str) -> str:
     return f"must be one of {', '.join(_RUNGS)}{nearest(value, _RUNGS)}"
 
 
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    fits = host and port.isascii() and port.isdigit() and int(port) < 1 << 16
+    return "" if fits else "must be ADDRESS:PORT, as 127.0.0.1:7070 or [::1]:7070"
+
+
+def _level(value: str) -> str:
+    return "" if value in LEVELS else f"must be one of {', '.join(LEVELS)}{nearest(value, LEVELS)}"
+
+
 def _setting(
     default: Any, help_: str, parse: Callable[[str], Any] = str, check: Callable[[Any], str] | None = None
 ) -> Any:
@@ -74,6 +85,18 @@ class Config:
     output_queue_lines: int = _setting(
         200_000, "lines that wait for a slow reader before they are counted as lost", _whole, _positive
     )
+    listen: str = _setting(
+        "127.0.0.1:7070", "address and port to serve at; any but a loopback address needs token_file", str, _listen
+    )
+    token_file: str = _setting("", "file with the bearer token that clients have to send")
+    origins: tuple[str, ...] = _setting(
+        (), "Origins of other sites' pages that may read, as https://noc.example", _words
+    )
+    hosts: tuple[str, ...] = _setting((), "more names that this service is asked by, where it needs no token", _words)
+    log_level: str = _setting("info", "debug, info, warning or error; SIGUSR1 and SIGUSR2 change it", str, _level)
+    recent_bytes: int = _setting(12 << 20, "memory for the newest events, bytes", _whole, _positive)
+    feed_clients: int = _setting(600, "subscribers of the feed at a time", _whole, _positive)
+    requests_per_minute: int = _setting(6_000, "requests of one address a minute", _whole, _positive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

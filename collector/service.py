@@ -1,4 +1,7 @@
-"""Composition and lifecycle of a watch: kernel -> correlate -> sink, in a process that is unprivileged once started."""
+"""Composition and lifecycle of observing: kernel -> correlate -> sink, in a process that is unprivileged once started.
+
+`watch` is that for a terminal or a pipe; `collector.serve` is it for a service.
+"""
 
 import gc
 import os
@@ -10,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from collector.correlate.correlator import Correlator, Told
 from collector.correlate.routes import RouteTable
@@ -168,14 +171,56 @@ def _request(settings: WatchSettings, command: HeldCommand | None, excluded: tup
     )
 
 
+class Attached(Protocol):
+    """What an observation reads from, for those who show how it is doing."""
+
+    @property
+    def probe(self) -> Probe:
+        """The programs and their ring."""
+        ...
+
+    @property
+    def correlator(self) -> Correlator:
+        """What understands."""
+        ...
+
+    @property
+    def newest_ns(self) -> int:
+        """When the newest record taken was made."""
+        ...
+
+
+class Service(Sink, Protocol):
+    """A sink that is served from: it prepares as root and begins once root is given up."""
+
+    def prepare(self) -> None:
+        """Do what needs root, before anything is loaded."""
+        ...
+
+    def begin(self, attached: Attached) -> None:
+        """Start serving; root is gone."""
+        ...
+
+
 def watch(settings: WatchSettings, sink: Sink) -> int:
     """Run one watch to its end; return the exit code. Needs root to start, gives it up before the first event.
 
     Raises KernelProblem where nothing can be attached, FileNotFoundError for a cgroup that does not exist.
     """
+    return _observe(settings, sink, None)
+
+
+def serve(settings: WatchSettings, service: Service) -> int:
+    """Observe for a service until it is told to end; return the exit code. Raises as `watch`."""
+    return _observe(settings, service, service)
+
+
+def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> int:
     command = HeldCommand(settings.command) if settings.command else None
     broker_pid, link = broker.start(settings.user, command.pid if command else 0)
     client = broker.BrokerClient(link)
+    if service:
+        service.prepare()
     probe = Probe(_request(settings, command, (os.getpid(), broker_pid)), client)
     notify = _notify_socket(settings.notify_socket)
     privileges.become(*privileges.account(settings.user))
@@ -195,6 +240,8 @@ def watch(settings: WatchSettings, sink: Sink) -> int:
     stop = _Stop()
     running = _Watch(settings, sink, probe, correlator, command, stop)
     with _signals(stop):
+        if service:
+            service.begin(running)
         sink.ready(f"observing (rung {probe.rung}; end with Ctrl-C)")
         if notify:
             notify.send(b"READY=1")

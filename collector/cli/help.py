@@ -13,6 +13,7 @@ Examples:
   sudo collector watch --pid 4242 'status>=500'    failures of one process
   sudo collector watch --json | jq .trace_id       one JSON event a line
   sudo collector watch -- curl http://host/        run a command and watch it
+  sudo collector                                   observe, measure and serve: http://127.0.0.1:7070
   sudo collector doctor                            what this host can show, and how to fix it
 """
 WATCH_EXAMPLES: Final = """\b
@@ -22,6 +23,18 @@ Examples:
   sudo collector watch 'latency>250ms' role=client   filter words; all must hold
   sudo collector watch --json --duration 10 > events.ndjson
   sudo collector watch --include-connections -- pytest tests/
+"""
+RUN_EXAMPLES: Final = """\b
+Examples:
+  sudo collector run                                     serve at http://127.0.0.1:7070
+  curl -s http://127.0.0.1:7070/v1/metrics/network       what was measured in the last minute
+  sudo collector run --port 8080 --log-level debug       only what goes over port 8080
+  sudo collector run --listen 10.0.0.5:7070 --token-file /etc/netscope/token
+"""
+RUN_EPILOG: Final = """\b
+Routes: /metrics (Prometheus), /v1/metrics/network, /v1/resilience/state, /v1/exchanges, /v1/feed
+(WebSocket) and others, described at /openapi.json. Log events go to stderr as JSON. Ends with Ctrl-C
+or SIGTERM. SIGUSR1 makes the log tell more, SIGUSR2 less.
 """
 WATCH_EPILOG: Final = """\b
 Filter words: field=value, and != > >= < <=; values separated by commas are alternatives, * matches

@@ -2,13 +2,22 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import click
 
 from collector import config as configuration
 from collector.cli import checks
-from collector.cli.help import COMMAND_WORDS, EXAMPLES, WATCH_EPILOG, WATCH_EXAMPLES, Commands, ExamplesFirst
+from collector.cli.help import (
+    COMMAND_WORDS,
+    RUN_EPILOG,
+    RUN_EXAMPLES,
+    WATCH_EPILOG,
+    WATCH_EXAMPLES,
+    Commands,
+    ExamplesFirst,
+)
 from collector.cli.output import hold_standard_descriptors
 from collector.domain import filters
 from collector.domain.watching import Sink, WatchSettings
@@ -31,40 +40,69 @@ def cli(ctx: click.Context) -> None:
         ctx.invoke(run)
 
 
-def _watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.argument("words", nargs=-1, metavar="[FILTER]... [-- CMD ...]"),
-        click.option("--json", "as_json", is_flag=True, help="NDJSON on stdout, one event a line, the summary last."),
-        click.option("--pid", "pids", multiple=True, type=int, metavar="N", help="Only this process."),
-        click.option("--comm", "comms", multiple=True, metavar="NAME", help="Only processes of this name."),
-        click.option("--port", "ports", multiple=True, type=int, metavar="N", help="Only this port, at either end."),
-        click.option("--cgroup", "cgroups", multiple=True, metavar="PATH", help="Only this cgroup (v2) and below."),
-        click.option("--duration", type=float, metavar="SECONDS", help="End after so long."),
-        click.option("--count", type=int, metavar="N", help="End after so many events."),
-        click.option("--include-connections", is_flag=True, help="Connection events too."),
-        click.option("-T", "--time", "with_time", is_flag=True, help="A column with the time."),
-        click.option("-w", "--wide", is_flag=True, help="More columns."),
-        click.option("--rung", metavar="NAME", help="Force one rung: length, fexit, kprobe, exit."),
-    )
-    for option in reversed(options):  # the last one applied stands first in the help
-        command = option(command)
-    return command
+_WHAT = (
+    click.option("--pid", "pids", multiple=True, type=int, metavar="N", help="Only this process."),
+    click.option("--comm", "comms", multiple=True, metavar="NAME", help="Only processes of this name."),
+    click.option("--port", "ports", multiple=True, type=int, metavar="N", help="Only this port, at either end."),
+    click.option("--cgroup", "cgroups", multiple=True, metavar="PATH", help="Only this cgroup (v2) and below."),
+    click.option("--duration", type=float, metavar="SECONDS", help="End after so long."),
+)
+_RUNG = click.option("--rung", metavar="NAME", help="Force one rung: length, fexit, kprobe, exit.")
+_WATCH = (
+    click.argument("words", nargs=-1, metavar="[FILTER]... [-- CMD ...]"),
+    click.option("--json", "as_json", is_flag=True, help="NDJSON on stdout, one event a line, the summary last."),
+    *_WHAT,
+    click.option("--count", type=int, metavar="N", help="End after so many events."),
+    click.option("--include-connections", is_flag=True, help="Connection events too."),
+    click.option("-T", "--time", "with_time", is_flag=True, help="A column with the time."),
+    click.option("-w", "--wide", is_flag=True, help="More columns."),
+    _RUNG,
+)
+_RUN = (
+    click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; without: 127.0.0.1:7070."),
+    click.option("--token-file", metavar="FILE", help="The bearer token clients need; a must for other addresses."),
+    click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error."),
+    *_WHAT,
+    _RUNG,
+)
+
+
+def _options(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def give(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):  # the last one applied stands first in the help
+            command = option(command)
+        return command
+
+    return give
 
 
 @cli.command(cls=ExamplesFirst, examples=WATCH_EXAMPLES, epilog=WATCH_EPILOG)
-@_watch_options
+@_options(_WATCH)
 @click.pass_context
 def watch(ctx: click.Context, /, **options: Any) -> None:
     """Show exchanges live."""
     _watch(options, ctx.meta.get(COMMAND_WORDS, ()))
 
 
-@cli.command(cls=ExamplesFirst, examples=EXAMPLES, epilog=WATCH_EPILOG)
-@_watch_options
+@cli.command(cls=ExamplesFirst, examples=RUN_EXAMPLES, epilog=RUN_EPILOG)
+@_options(_RUN)
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:
-    """Observe until told to end; for now the same as `watch`. `collector` alone is `collector run`."""
-    _watch(options, ctx.meta.get(COMMAND_WORDS, ()))
+    """Observe, measure and serve until told to end. `collector` alone is `collector run`."""
+    if COMMAND_WORDS in ctx.meta:
+        raise UsageProblem("run takes no command", fix="collector watch -- CMD ... runs and watches one")
+    _run(options)
+
+
+def _run(options: dict[str, Any]) -> NoReturn:
+    checks.watch_options({**options, "count": None})
+    given = {f"--{name.replace('_', '-')}": options[name] for name in ("listen", "token_file", "log_level", "rung")}
+    config = configuration.load(given).config
+    checks.root()
+    from collector.serve import assembled  # late: help and usage errors need none of it
+    from collector.serve import run as serve
+
+    sys.exit(serve(config, _settings(options, config), assembled(config), release=_VERSION))
 
 
 def _terms(words: Sequence[str]) -> Sequence[filters.Term]:
@@ -84,23 +122,29 @@ def _watch(options: dict[str, Any], command: tuple[str, ...]) -> NoReturn:
     checks.watch_options(options)
     config = configuration.load({"--rung": options["rung"]}).config
     checks.root()
-    settings = WatchSettings(
-        pids=options["pids"],
-        comms=options["comms"],
-        ports=options["ports"],
-        cgroups=options["cgroups"],
+    settings = replace(
+        _settings(options, config),
         include_connections=options["include_connections"],
-        duration_s=options["duration"],
         count=options["count"],
         command=command,
         accept=filters.predicate(terms),
-        notify_socket=configuration.notify_socket(),
-        **{name: getattr(config, name) for name in _FROM_CONFIGURATION},
     )
     sink = _sink(options, config)
     from collector.service import watch as run_watch  # late: help and usage errors need none of it
 
     sys.exit(run_watch(settings, sink))
+
+
+def _settings(options: dict[str, Any], config: configuration.Config) -> WatchSettings:
+    return WatchSettings(
+        pids=options["pids"],
+        comms=options["comms"],
+        ports=options["ports"],
+        cgroups=options["cgroups"],
+        duration_s=options["duration"],
+        notify_socket=configuration.notify_socket(),
+        **{name: getattr(config, name) for name in _FROM_CONFIGURATION},
+    )
 
 
 def _sink(options: dict[str, Any], config: configuration.Config) -> Sink:

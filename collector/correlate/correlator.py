@@ -170,6 +170,11 @@ class Correlator:
         """Note that the kernel need not copy what lies below `until`."""
         self._hints.append((connection, direction, min(until, NOTHING_MORE)))
 
+    @property
+    def open_connections(self) -> int:
+        """Return how many connections are followed now."""
+        return len(self._connections)
+
     def take_hints(self) -> list[tuple[int, int, int]]:
         """Return (connection, direction, until) since the last call."""
         hints, self._hints = self._hints, []

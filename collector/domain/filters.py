@@ -42,8 +42,11 @@ _DURATIONS: Final = {
     "latency": ("elapsed_ms",), "wait": ("wait_ms",), "read_delay": ("read_delay_ms",), "connect": ("connect_ms",),
     "send": ("send_ms",), "receive": ("receive_ms",),
 }  # fmt: skip
+TEXT_FIELDS: Final = tuple(_TEXT)
+NUMBER_FIELDS: Final = tuple(_NUMBERS)
+DURATION_FIELDS: Final = tuple(_DURATIONS)
 FIELDS: Final = tuple(sorted({*_TEXT, *_NUMBERS, *_DURATIONS}))
-_CHOICES: Final = {
+CHOICES: Final = {
     "outcome": (
         "ok", "http_error", "timeout", "reset", "refused", "closed_by_peer", "closed_by_local", "truncated", "tunnel",
         "gap", "null",
@@ -174,7 +177,7 @@ def _values(text: str, whole: str, column: int) -> Iterator[tuple[str, int]]:
 
 
 def _pattern(name: str, value: str, whole: str, column: int) -> str:
-    choices = _CHOICES.get(name)
+    choices = CHOICES.get(name)
     if choices and "*" not in value and value not in choices:
         raise _fail(whole, column, f"{name} is never {value!r}{_near(value, choices)}")
     return value

@@ -101,9 +101,48 @@ def test_options_become_settings(collector, watched):
     assert type(sink).__name__ == "JsonSink"
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("watch",)])
-def test_collector_alone_and_run_are_a_watch_of_everything(collector, watched, words):
+@pytest.fixture
+def served(monkeypatch):
+    calls = []
+    monkeypatch.setattr("collector.serve.run", lambda *given, **more: calls.append((*given, more)) or 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    return calls
+
+
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_collector_alone_is_a_service_that_sees_everything(collector, served, words):
     code, _, _ = collector(*words)
+    ((config, settings, _, _),) = served
+    assert (code, settings.pids, settings.command, settings.duration_s) == (0, (), (), None)
+    assert config.listen == "127.0.0.1:7070"
+
+
+def test_the_options_of_run_reach_the_service(collector, served):
+    code, _, _ = collector("run", "--listen", "[::1]:0", "--log-level", "debug", "--port", "80", "--duration", "2")
+    ((config, settings, _, _),) = served
+    assert (code, config.listen, config.log_level) == (0, "[::1]:0", "debug")
+    assert (settings.ports, settings.duration_s) == ((80,), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--listen", "7070"], "ADDRESS:PORT"),
+        (["run", "--listen", "127.0.0.1:99999"], "ADDRESS:PORT"),
+        (["run", "--log-level", "verbos"], "debug, info, warning, error"),
+        (["run", "--", "curl", "http://host/"], "collector watch -- CMD"),
+        (["run", "status>=500"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_call_of_run_says_what_is_wrong(collector, served, words, said):
+    code, _, err = collector(*words)
+    assert code == 2
+    assert said in err
+    assert served == []
+
+
+def test_watch_alone_watches_everything(collector, watched):
+    code, _, _ = collector("watch")
     ((settings, sink),) = watched
     assert (code, settings.pids, settings.command, settings.accept) == (0, (), (), None)
     assert type(sink).__name__ == "ColumnSink"
@@ -121,7 +160,7 @@ def test_the_environment_reaches_the_settings(collector, watched, monkeypatch):
 def test_help_begins_with_examples(collector, words):
     code, out, _ = collector(*words)
     assert code == 0
-    assert out.startswith("Examples:\n  sudo collector watch")
+    assert out.startswith("Examples:\n  sudo collector ")
 
 
 def test_comparisons_in_the_examples_are_quoted(collector):

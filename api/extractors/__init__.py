@@ -1,0 +1,1 @@
+"""Typed values out of requests; what does not fit is a problem document."""

@@ -1,0 +1,1 @@
+"""What every request passes: identity, limits, access, headers, errors."""

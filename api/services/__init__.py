@@ -1,0 +1,1 @@
+"""What the answers are made of: recent events, the feed, health, invariants. No I/O, no clock."""
