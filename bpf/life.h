@@ -138,6 +138,8 @@ INLINE int on_destroyed(struct sock *sk)
 		return 0;
 	step.old_state = step.new_state = LOAD(sk->__sk_common.skc_state);
 	note_change(sk, tp, c, CHANGE_DESTROYED);
+	if (tp && (c->flags & CONNECTION_BASED))
+		stream_position(c, tp, RECEIVED); /* nobody reads any more: what no call showed counts too */
 	if ((c->flags & CONNECTION_WATCHED) && tell_change(cpu, lane, c, &step))
 		keep_for_sweep(c);
 	else
