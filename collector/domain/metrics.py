@@ -28,7 +28,8 @@ class PoolFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     service: str | None
     role: Role
-    peer: str | None  # host where a request named one, else address
+    peer_ip: str | None  # null: all peers together, as servers' are told
+    peer_port: int | None
     open: int
     busy: int  # of these, with a request under way
 

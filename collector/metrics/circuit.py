@@ -1,0 +1,211 @@
+"""A circuit breaker's state, as the wire shows it: calls stop after failures, single ones try, then all come back.
+
+Calls are known when they end. The machine dates a change by what happened on the wire (the failure before the
+silence, the first trial, the success before calls came back), not by when it was noticed. Times are wall-clock
+nanoseconds. Nothing here is read from the worker.
+"""
+
+from collections import deque
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from collector.domain.metrics import Circuit, CircuitInferred, Evidence, Transition
+from collector.metrics.moments import shown
+
+_S: Final = 1_000_000_000
+_WINDOW_NS: Final = 10 * _S  # calls that a conclusion looks back on
+_CALLS: Final = 512
+_SILENT_NS: Final = 300_000_000  # the shortest silence that means something
+_GAPS: Final = 8  # ... and it lasts this many usual gaps between calls
+_FEWEST: Final = 5  # calls before a silence that tell of failure
+_FAILED: Final = 0.5  # of them
+_IN_ROW: Final = 5
+_CONFIRM: Final = 5  # good calls after a trial, or a while without a bad one: closed
+_CONFIRM_NS: Final = 500_000_000
+_LATEST: Final = 20  # calls that are counted for it
+_FORGET_NS: Final = 120 * _S  # silence without any other work: nothing can be said any more
+_KEPT: Final = 20  # transitions
+
+
+class Call(NamedTuple):
+    """One attempt that ended."""
+
+    began_ns: int
+    ended_ns: int
+    failed: bool
+
+
+class CircuitMachine:
+    """The state machine of one destination. Feed calls as they end, then let time pass."""
+
+    def __init__(self) -> None:
+        self.state: Circuit = "unknown"
+        self.since_ns = 0
+        self.opened_total = 0
+        self.transitions: deque[tuple[Circuit, Circuit, int]] = deque(maxlen=_KEPT)
+        self._calls: deque[Call] = deque(maxlen=_CALLS)
+        self._began_last = 0
+        self._active_until = 0  # the last moment at which a call was known to be under way
+        self._weighed = False  # whether the two that follow take account of the latest call
+        self._failing = ""  # what was seen, if a silence now means an open circuit
+        self._gap_ns = 0  # the longest usual time between calls while closed
+        self._good_from = 0  # first good call of an unbroken run in half-open
+        self._good = 0
+        self._alive = False  # the service did something else during the silence
+        self._reopened = 0
+        self._seen: list[Evidence] = []
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    def call(self, call: Call) -> None:
+        """Take an attempt that ended; in the order in which they ended."""
+        if self.state == "unknown":
+            self._enter("closed", call.began_ns)
+        self._silent_for(call.began_ns - self._active_until)
+        if self.state == "open" and call.began_ns > self.since_ns:
+            self._trial(call)
+        self._calls.append(call)
+        self._weighed = False
+        self._began_last = max(self._began_last, call.began_ns)
+        self._active_until = max(self._active_until, call.ended_ns)
+        if self.state == "half_open" and call.began_ns >= self.since_ns:
+            self._judge(call)
+
+    def pass_time(self, now_ns: int, *, alive: bool, busy: bool) -> None:
+        """Let time pass. `alive`: the service did something else since the last time; `busy`: a call is under way."""
+        if busy:
+            self._active_until = max(self._active_until, now_ns)
+            return
+        silent_ns = now_ns - self._active_until
+        self._alive = self._alive or (alive and silent_ns > 0)
+        self._silent_for(silent_ns)
+        if self.state == "half_open" and self._good and silent_ns < _SILENT_NS:
+            if now_ns - self._good_from >= _CONFIRM_NS:
+                self._close()
+        elif self.state == "open" and not self._alive and silent_ns > _FORGET_NS:
+            self._enter("unknown", now_ns)
+
+    # -- closed or half-open -> open -------------------------------------------------------------------------------
+
+    def _silent_for(self, silent_ns: int) -> None:
+        """Open, if there was silence for so long after failures."""
+        if silent_ns < _SILENT_NS or self.state not in ("closed", "half_open"):
+            return
+        if not self._weighed:
+            self._weighed = True
+            self._weigh()
+        if self._failing and silent_ns >= max(_SILENT_NS, _GAPS * self._gap_ns):
+            self._open(f"{self._failing}, then none for {silent_ns / 1e9:.1f} s")
+
+    def _weigh(self) -> None:
+        """Decide what a silence after the calls so far would mean."""
+        since = max(self._active_until - _WINDOW_NS, self.since_ns)
+        recent = [call for call in self._calls if call.ended_ns >= since]
+        self._failing = ""
+        if self.state == "half_open":
+            if not self._good and any(call.failed and call.began_ns >= self.since_ns for call in recent):
+                self._failing = "the trial failed"
+            return
+        self._gap_ns = _usual_gap(recent)
+        latest = recent[-_LATEST:]
+        failed, in_row = sum(call.failed for call in latest), _failures_in_row(recent)
+        if len(latest) >= _FEWEST and (failed >= _FAILED * len(latest) or in_row >= _IN_ROW):
+            self._failing = (
+                f"{failed} of the last {len(latest)} calls failed, {in_row} in a row, "
+                f"one call every {self._gap_ns / 1e6:.0f} ms at most"
+            )
+
+    def _open(self, seen: str) -> None:
+        # calls that were under way go on failing; what tripped it is the first failure that no call followed
+        failures = [call.ended_ns for call in self._calls if call.failed]
+        at_ns = min((end for end in failures if end >= self._began_last), default=max(failures))
+        if self.state == "half_open":
+            self._reopened += 1
+        else:
+            self._reopened = 0
+            self._seen = []
+        self._enter("open", at_ns)
+        self.opened_total += 1
+        self._alive = False
+        self._note(seen, at_ns)
+
+    # -- open -> half-open -> closed -------------------------------------------------------------------------------
+
+    def _trial(self, call: Call) -> None:
+        pause_s = (call.began_ns - self.since_ns) / 1e9
+        self._enter("half_open", call.began_ns)
+        self._good = 0
+        self._note(f"a first call after {pause_s:.1f} s of silence", call.began_ns)
+
+    def _judge(self, call: Call) -> None:
+        if call.failed:
+            self._good = 0
+            return
+        if not self._good:
+            self._good_from = call.ended_ns
+        self._good += 1
+        if self._good >= _CONFIRM:
+            self._close()
+
+    def _close(self) -> None:
+        self._enter("closed", self._good_from)
+        self._note(f"{self._good} good calls after the trial", self._good_from)
+        self._good = 0
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def _enter(self, state: Circuit, at_ns: int) -> None:
+        if self.state != "unknown":
+            self.transitions.append((self.state, state, at_ns))
+        self.state = state
+        self.since_ns = at_ns
+
+    def _note(self, seen: str, at_ns: int) -> None:
+        self._seen.append(Evidence(seen=seen, at=shown(at_ns)))
+        del self._seen[:-8]
+
+    def inferred(self) -> CircuitInferred:
+        """Return the state, and how far to trust it."""
+        evidence = list(self._seen)
+        if self.state == "open":
+            seen = f"{'some' if self._alive else 'no'} other work of the service was seen meanwhile"
+            evidence.append(Evidence(seen=seen, at=None))
+        return CircuitInferred(
+            state=self.state,
+            since=shown(self.since_ns) if self.state != "unknown" else None,
+            confidence=round(self.confidence, 2),
+            evidence=tuple(evidence),
+            transitions=tuple(
+                Transition(before=before, after=after, at=shown(at_ns)) for before, after, at_ns in self.transitions
+            ),
+            opened_total=self.opened_total,
+        )
+
+    @property
+    def confidence(self) -> float:
+        """How far to trust the state, 0 to 1."""
+        match self.state:
+            case "unknown":
+                return 0.0
+            case "closed":
+                return 0.95
+            case "half_open":
+                return min(0.7 + 0.1 * self._reopened, 0.9)
+            case "open":
+                return (0.75 if self._alive else 0.4) + min(0.1 * self._reopened, 0.2)
+
+
+def _usual_gap(calls: list[Call]) -> int:
+    """Return the usual gap between beginnings, so that a slow caller's pauses mean nothing."""
+    begun = sorted(call.began_ns for call in calls[-100:])
+    gaps = sorted(after - before for before, after in pairwise(begun))
+    return gaps[int(len(gaps) * 0.9)] if gaps else 0
+
+
+def _failures_in_row(calls: list[Call]) -> int:
+    number = 0
+    for call in reversed(calls):
+        if not call.failed:
+            break
+        number += 1
+    return number
