@@ -161,7 +161,7 @@ class Exposition(Collector):
                         continue
                     labels = (one.service, one.name) if more else (one.service,)
                     for name_of, us in zip(
-                        _QUANTILES, hdr.percentiles(counts, list(_PERCENTILES.values())), strict=True
+                        _PERCENTILES, hdr.percentiles(counts, list(_PERCENTILES.values())), strict=True
                     ):
                         family.add_metric((*labels, name_of, window), us / 1e6)
             yield family
