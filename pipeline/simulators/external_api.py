@@ -57,6 +57,7 @@ class ExternalApi:
             routes=[
                 Route("/ledger", self._summary),
                 Route("/ledger/accounts", self._accounts),
+                Route("/ledger/effects", self._effects),
                 Route("/script", self._set_script, methods=["PUT"]),
                 Route("/listening", self._set_listening, methods=["PUT"]),
             ]
@@ -84,6 +85,7 @@ class ExternalApi:
         fault = plan.fault
         if fault is None:
             status, text = _STATUS[self._apply(key, sha256, body)]
+            self.ledger.answered(key, now=time.monotonic())
             return Response(text, status, media_type="application/json")
         self.ledger.faults[_name(fault)] += 1
         if isinstance(fault, EFFECT_FIRST) or getattr(fault, "after_effect", False):
@@ -114,6 +116,9 @@ class ExternalApi:
     async def _accounts(self, _: Request) -> Response:
         lines = b"\n".join(map(msgspec.json.encode, self.ledger.accounts()))
         return Response(lines, media_type="application/x-ndjson")
+
+    async def _effects(self, _: Request) -> Response:
+        return JSONResponse(self.ledger.effects)
 
     async def _set_script(self, request: Request) -> Response:
         try:

@@ -24,7 +24,9 @@ class Account(msgspec.Struct, kw_only=True):
     arrivals: int = 0
     effects: int = 0
     effect_at: float | None = None
+    answered_at: float | None = None  # when the effect was first reported whole
     replays: int = 0  # arrivals after the effect
+    repeats: int = 0  # of those, the ones after it was reported: the client forgot, or never heard
     conflicts: int = 0
     not_before: float = 0.0  # the latest Retry-After given out
     early: int = 0  # arrivals that did not wait for it
@@ -38,6 +40,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     effects: int
     doubled: int
     replays: int
+    repeats: int
     conflicts: int
     keyless: int
     early_retries: int
@@ -51,6 +54,7 @@ class Ledger:
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
         self._latency = HdrHistogram(1, 600_000_000, 3)  # us, from the intended start to the effect
+        self._effects = 0
         self.faults: Counter[str] = Counter()
         self.keyless = 0
         self.first_arrival_at: float | None = None
@@ -64,6 +68,7 @@ class Ledger:
         account.arrivals += 1
         account.early += now < account.not_before
         account.replays += account.effects > 0
+        account.repeats += account.answered_at is not None
         if self.first_arrival_at is None:
             self.first_arrival_at = now
         self.last_arrival_at = now
@@ -78,7 +83,19 @@ class Ledger:
             return Effect.REPLAYED
         account.effects += 1
         account.effect_at = now
+        self._effects += 1
         return Effect.APPLIED
+
+    def answered(self, key: str, *, now: float) -> None:
+        """Note that the client is being told of the effect, without a fault."""
+        account = self._accounts[key]
+        if account.answered_at is None:
+            account.answered_at = now
+
+    @property
+    def effects(self) -> int:
+        """How many effects there were so far; costs nothing, unlike the summary."""
+        return self._effects
 
     def asked_to_wait(self, key: str, *, until: float) -> None:
         """Note the Retry-After that an answer carried."""
@@ -102,6 +119,7 @@ class Ledger:
             effects=sum(one.effects for one in accounts),
             doubled=sum(one.effects > 1 for one in accounts),
             replays=sum(one.replays for one in accounts),
+            repeats=sum(one.repeats for one in accounts),
             conflicts=sum(one.conflicts for one in accounts),
             keyless=self.keyless,
             early_retries=sum(one.early for one in accounts),

@@ -1,6 +1,7 @@
 """Starts and steers the real processes: Kafka by its script, the API, workers and load by their commands."""
 
 import asyncio
+import base64
 import json
 import os
 import select
@@ -8,13 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from pipeline.kafka_settings import KafkaSettings
+from pipeline.topics import Topic, ensure
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "vagrant/provision/kafka.sh"
@@ -146,6 +152,26 @@ class Rig:
         program.stop()
         return program.ready
 
+    def offer(self, kafka: KafkaCluster, topic: str, *, rate: float, seconds: float = 0.0) -> Program:
+        """Begin a load at a rate; 0 seconds: until it is stopped."""
+        make_topic(kafka, topic)
+        return self.start(
+            "load", "--bootstrap-servers", kafka.bootstrap, "--topic", topic,
+            "--rate", str(rate), "--duration", str(seconds), wait=False,
+        )  # fmt: skip
+
+    @contextmanager
+    def trickle(self, kafka: KafkaCluster, topic: str, *, rate: float = 50) -> Iterator[None]:
+        """Keep a few records coming while the block runs, so that however slow or fast all is, there is work left."""
+        make_topic(kafka, topic)
+        before = sum(asyncio.run(_ends(kafka.bootstrap, topic)).values())
+        load = self.offer(kafka, topic, rate=rate)
+        eventually(lambda: sum(asyncio.run(_ends(kafka.bootstrap, topic)).values()) > before, within_s=60, what="load")
+        yield
+        load.process.send_signal(signal.SIGTERM)
+        self.await_ready(load, within_s=120)  # it reports at its end
+        assert load.stop() == 0
+
     def stop_all(self) -> None:
         for program in self._programs:
             if program.process.poll() is None:
@@ -165,6 +191,9 @@ class Api:
 
     def ledger(self) -> dict[str, Any]:
         return dict(httpx.get(f"{self._control}/ledger", timeout=30, trust_env=False).json())
+
+    def effects(self) -> int:
+        return int(httpx.get(f"{self._control}/ledger/effects", timeout=30, trust_env=False).json())
 
     def accounts(self) -> dict[str, dict[str, Any]]:
         text = httpx.get(f"{self._control}/ledger/accounts", timeout=60, trust_env=False).text
@@ -213,22 +242,45 @@ def records(bootstrap: str, topic: str) -> list[Any]:
     return asyncio.run(read())
 
 
+def make_topic(kafka: KafkaCluster, topic: str, *, partitions: int = 4) -> None:
+    """See that a topic exists."""
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap)
+    asyncio.run(ensure(settings, [Topic(name=topic, partitions=partitions)], create=True))
+
+
 def committed_lag(bootstrap: str, topic: str) -> int:
     """Return how many offsets of a topic the worker's group has not committed."""
+    ends, found = asyncio.run(_ends(bootstrap, topic)), asyncio.run(_noted(bootstrap, topic))
+    return sum(end - (max(found[at].offset, 0) if at in found else 0) for at, end in ends.items())
 
-    async def read() -> int:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=f"{topic}-group", enable_auto_commit=False)
-        consumer.assign([])
-        await consumer.start()
-        try:
-            from aiokafka import TopicPartition
 
-            parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
-            if not parts:
-                parts = [TopicPartition(topic, n) for n in range(4)]
-            ends = await consumer.end_offsets(parts)
-            return sum([end - (await consumer.committed(at) or 0) for at, end in ends.items()])
-        finally:
-            await consumer.stop()
+def settled_places(bootstrap: str, topic: str) -> Callable[[int, int], bool]:
+    """Return whether a successor knows that a partition's offset is done: by the committed offset, or by its note."""
+    found = asyncio.run(_noted(bootstrap, topic))
 
-    return asyncio.run(read())
+    def settled(partition: int, offset: int) -> bool:
+        at = found.get(TopicPartition(topic, partition))
+        if at is None or at.offset < 0:
+            return False
+        step, bits = offset - at.offset, base64.b64decode(at.metadata)
+        return step < 0 or (step // 8 < len(bits) and bool(bits[step // 8] >> step % 8 & 1))
+
+    return settled
+
+
+async def _ends(bootstrap: str, topic: str) -> dict[TopicPartition, int]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        return dict(await consumer.end_offsets(consumer.assignment()))
+    finally:
+        await consumer.stop()
+
+
+async def _noted(bootstrap: str, topic: str) -> dict[TopicPartition, Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        return dict(await admin.list_consumer_group_offsets(f"{topic}-group"))
+    finally:
+        await admin.close()

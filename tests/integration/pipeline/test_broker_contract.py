@@ -78,14 +78,14 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
 async def joined(source: Source) -> Ear:
     ear = Ear()
     await source.start(ear.listener())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await ear.assigned.wait()
     return ear
 
 
 async def read(source: Source, count: int) -> list[Record]:
     found: list[Record] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < count:
             found += await source.poll(limit=100, timeout_s=0.1)
     return found
@@ -236,6 +236,6 @@ async def test_a_poll_under_way_does_not_hold_up_a_rebalance(broker: Broker) -> 
 
 
 async def _until(check: Callable[[], bool], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not check():
             await sleep(0.02)
