@@ -170,6 +170,10 @@ class Correlator:
         """Note that the kernel need not copy what lies below `until`."""
         self._hints.append((connection, direction, min(until, NOTHING_MORE)))
 
+    def connections(self) -> Iterable[Connection]:
+        """Return the connections that are followed now."""
+        return self._connections.values()
+
     @property
     def open_connections(self) -> int:
         """Return how many connections are followed now."""

@@ -71,6 +71,11 @@ class CircuitMachine:
         if self.state == "half_open" and call.began_ns >= self.since_ns:
             self._judge(call)
 
+    @property
+    def suspects(self) -> bool:
+        """Whether it matters if the service does anything else now."""
+        return self.state in ("open", "half_open") or (self._weighed and bool(self._failing))
+
     def pass_time(self, now_ns: int, *, alive: bool, busy: bool) -> None:
         """Let time pass. `alive`: the service did something else since the last time; `busy`: a call is under way."""
         if busy:

@@ -87,6 +87,11 @@ class Engine:
         served = {one.service: one.exchanges for one in self._store.services if one.role == "server"}
         self._resilience.step(now_ns, now_ns + (self._wall_offset_ns or 0), served)
 
+    @property
+    def wants_intake(self) -> bool:
+        """Whether the next facts should say what services take in besides HTTP: only then is it worth finding out."""
+        return self._resilience.suspects
+
     # -- MetricsReader -----------------------------------------------------------------------------------------
 
     def network(

@@ -45,6 +45,7 @@ _TOTALS: Final = {
     "sent": ("sent_bytes", "Bytes that this side sent: requests of a client, responses of a server"),
     "received": ("received_bytes", "Bytes that this side received"),
 }
+_CLIENT_ONLY: Final = frozenset({"retries", "timeouts"})
 
 
 def counter(name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], float]]) -> Metric:
@@ -133,6 +134,8 @@ class Exposition(Collector):
             (((one.service, one.name, *key), count) for one in series for key, count in one.requests.items()),
         )
         for field, (name, text) in _TOTALS.items():
+            if role == "server" and field in _CLIENT_ONLY:
+                continue
             rows = [((one.service, one.name), float(getattr(one, field))) for one in series]
             yield counter(f"{prefix}_{name}", text, labels, rows)
 

@@ -81,6 +81,11 @@ class Resilience:
             for service, (opened, busy) in servers.items()
         }
 
+    @property
+    def suspects(self) -> bool:
+        """Whether it matters what services take in besides HTTP: some circuit may be open."""
+        return any(state.circuit.suspects for state in self)
+
     def intake(self, reads: Mapping[str, int]) -> None:
         """Take how much each service read that is not HTTP, since the start."""
         self._taking = {service for service, count in reads.items() if count > self._intake.get(service, count)}
