@@ -162,8 +162,7 @@ class Correlator:
                 self._put(event)
 
     def _put(self, event: Told) -> None:
-        self.seq += 1
-        msgspec.structs.force_setattr(event, "seq", self.seq)  # not shared before this line
+        self.seq = event.seq
         self._out.append(event)
 
     def hint(self, connection: int, direction: int, until: int) -> None:

@@ -69,9 +69,11 @@ class RouteTable:
         return re.compile("/".join(parts))
 
     def target(self, raw: bytes) -> Target:
-        """Return the target's forms."""
+        """Return the target's forms. One with a query or user information may hold a secret: it is not remembered."""
         known = self._targets.get(raw)
         if known is None:
+            if b"?" in raw or b"@" in raw:
+                return Target(raw)
             if len(self._targets) >= _MEMO_LIMIT:
                 self._targets.clear()
             known = self._targets[raw] = Target(raw)

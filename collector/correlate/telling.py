@@ -128,7 +128,7 @@ def exchange(
     before = pending.retry_of
     return Exchange(
         id=exchange_id(connection, pending),
-        seq=0,
+        seq=correlator.seq + 1,  # its number if it is put out
         started_at=text.timestamp(begun + correlator.wall_offset_ns),
         elapsed_ms=elapsed,
         service=end.service,
@@ -184,7 +184,7 @@ def connection_event(correlator: "Correlator", connection: "Connection", change:
     connected = connection.connect_ns and connection.established_ns
     return ConnectionEvent(
         id=f"{connection.name}c",
-        seq=0,
+        seq=correlator.seq + 1,  # its number if it is put out
         started_at=text.timestamp(begun + correlator.wall_offset_ns),
         elapsed_ms=None if standing else _ms(max(change.at_ns - begun, 0)),
         service=end.service if end else None,

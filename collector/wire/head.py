@@ -141,14 +141,9 @@ class HeadParser:
         if truncated:
             return self._request(raw, truncated=True)
         start = raw.find(b"\n") + 1
-        rest = raw[start:]
-        trace: re.Match[bytes] | None = None
+        trace = _TRACE_LINE.search(raw, start - 1)
+        rest = raw[start:] if trace is None else raw[start : trace.start() + 1] + raw[trace.end() :]
         section = self._sections.get(rest)
-        if section is None:
-            trace = _TRACE_LINE.search(raw, start - 1)
-            if trace is not None:
-                rest = raw[start : trace.start() + 1] + raw[trace.end() :]
-                section = self._sections.get(rest)
         if section is None:
             head = self._request(raw, truncated=False)
             if head is not None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.domain.observed import ChangeKind
+from collector.wire.head import HeadParser
 from tests.support.traffic import RECEIVED, SENT, Wire
 
 PIECES = st.sampled_from(
@@ -81,3 +82,36 @@ def test_any_bytes_any_order(steps, client, joined):
         assert event.bytes_received >= 0
         for part in (event.send_ms, event.wait_ms, event.read_delay_ms, event.receive_ms):
             assert part is None or part >= 0
+
+
+LINES = st.sampled_from(
+    [
+        b"Host: a\r\n",
+        b"host:b\n",
+        b"Accept: */*\r\n",
+        b"Content-Length: 5\r\n",
+        b"Content-Length: 6\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Authorization: Bearer x\r\n",
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n",
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203332-01\r\n",
+        b"traceparent: 00-00000000000000000000000000000000-b7ad6b7169203331-01\r\n",
+        b"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n",
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n",
+        b"x-request-id: 7\r\n",
+        b" folded\r\n",
+        b"\tfolded\r\n",
+        b"no colon\r\n",
+        b": no name\r\n",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.lists(LINES, max_size=6), min_size=1, max_size=6))
+def test_what_the_parser_remembers_changes_nothing(sections):
+    """Heads read one after another, twice, by one parser, and each by a parser that has seen nothing."""
+    heads = [b"GET /%d HTTP/1.1\r\n" % number + b"".join(lines) + b"\r\n" for number, lines in enumerate(sections)]
+    remembering = HeadParser()
+    for head in heads * 2:
+        assert remembering.request(head) == HeadParser().request(head)
