@@ -177,6 +177,38 @@ def test_rows_stand_under_their_header_on_a_screen_and_a_pipe_gets_the_route_who
     assert long.route in other.lines()[0]
 
 
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [
+        (200, "PID COMM LADDR LPORT RADDR RPORT METHOD ROUTE STATUS MS ROLE"),
+        (100, "PID COMM RADDR RPORT METHOD ROUTE STATUS MS ROLE"),
+        (80, "PID RADDR RPORT METHOD ROUTE STATUS MS"),
+        (40, "METHOD ROUTE STATUS MS"),
+    ],
+)
+def test_a_narrow_screen_has_whole_lines_of_fewer_columns(pipe, width, names):
+    sink = ColumnSink(100, screen=True, screen_width=lambda: width, descriptor=pipe.writer)
+    sink.ready("observing")
+    sink.emit([EVENT, FAILED, msgspec.structs.replace(EVENT, local_ip="2001:db8:1234:5678:9abc:def0:1234:5678")])
+    sink.finish(SUMMARY)
+    header, *lines = pipe.lines()
+    assert " ".join(header.split()) == names
+    for line in (header, *lines):
+        assert len(line) <= width
+    assert all(line[header.index("METHOD") :].startswith("GET ") for line in lines)
+
+
+def test_a_screen_that_changes_its_width_gets_a_new_header(pipe):
+    widths = iter([150, 150, 60])
+    sink = ColumnSink(100, screen=True, screen_width=lambda: next(widths), descriptor=pipe.writer)
+    sink.ready("observing")
+    for tick in (1, 2 * 10**9):
+        sink.emit([EVENT])
+        sink.tick(tick)
+    sink.finish(SUMMARY)
+    assert [line.split()[0] for line in pipe.lines()] == ["PID", "42", "PID", "42"]
+
+
 @pytest.mark.parametrize("closed", [{0}, {1}, {2}, {0, 1, 2}])
 def test_a_closed_descriptor_is_never_given_to_something_else(closed):
     told, tell = os.pipe()
