@@ -51,7 +51,7 @@ class BoundedHttp(H11Protocol):
         """Take bytes; the time for a head ends with the head and begins with the first byte of the next one."""
         before = cast("RequestResponseCycle | None", self.cycle)
         super().data_received(data)
-        if self.cycle is not before or self.transport.get_protocol() is not self:
+        if id(self.cycle) != id(before) or self.transport.get_protocol() is not self:
             self._head_is_in()
         elif self.head_timer is None and (before is None or before.response_complete):
             self._await_head()

@@ -16,6 +16,7 @@ from api.state import Access, AppState, Clocks, Limits
 from collector import listening, service
 from collector.bus import Bus
 from collector.config import Config
+from collector.correlate.pools import intake, pools
 from collector.domain.audit import AuditSink
 from collector.domain.events import Connection, Exchange, Summary
 from collector.domain.metrics import KernelFacts
@@ -25,6 +26,7 @@ from collector.domain.watching import Told, WatchSettings
 from collector.kernel.self_test import SelfTest
 from collector.logging import Log
 from collector.measuring import SharedEngine
+from collector.metrics.engine import Engine
 
 _STATUS_EVERY_NS: Final = 100_000_000
 _FACTS_EVERY_NS: Final = 1_000_000_000
@@ -43,9 +45,9 @@ class Parts:
     archived: AuditReader | None = None
 
 
-def assembled(config: Config) -> Parts:  # noqa: ARG001  # the engine's and the archive's settings
+def assembled(config: Config, *, release: str) -> Parts:  # noqa: ARG001  # the archive's settings are in there
     """Return the parts that the configuration asks for."""
-    return Parts()
+    return Parts(engine=SharedEngine(Engine(version=release)))
 
 
 def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) -> int:
@@ -241,7 +243,7 @@ class Served:
         """Tell the engine what it cannot see in events."""
         if self._parts.engine is None or self._attached is None:
             return
-        status, feed = self._status, self._state.hub.statistics()
+        status, feed, attached = self._status, self._state.hub.statistics(), self._attached
         lag_ns, self._lag_ns = self._lag_ns, 0
         self._parts.engine.tick(
             now_ns,
@@ -256,6 +258,8 @@ class Served:
                 collector_cpu_s=time.process_time(),
                 collector_rss_bytes=_resident_bytes(),
                 rung=status.rung,
+                pools=pools(attached.correlator),
+                intake=intake(attached.correlator, attached.standing(now_ns)) if status.not_http else None,
                 feed={
                     "published": feed.published,
                     "delivered": feed.delivered,

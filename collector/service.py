@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from collector.correlate.correlator import Correlator, Told
 from collector.correlate.routes import RouteTable
 from collector.domain.events import Summary
-from collector.domain.observed import ChangeKind
+from collector.domain.observed import Changed, ChangeKind
 from collector.domain.watching import Sink, WatchSettings
 from collector.kernel import broker, cgroups, privileges
 from collector.kernel.command import HeldCommand
@@ -99,8 +99,15 @@ class _Watch:
         lost = self.probe.losses().get("ring_full_changed", 0)
         if lost > self.swept:
             self.swept = lost
-            gone = [change for change in self.probe.standing(now) if change.kind == ChangeKind.DESTROYED]
+            self.standing(now)
+
+    def standing(self, now: int) -> list[Changed]:
+        """Return the kernel's totals of open connections; those that are gone are told, as it forgets them now."""
+        found = self.probe.standing(now)
+        gone = [change for change in found if change.kind == ChangeKind.DESTROYED]
+        if gone:
             self._emit(self.correlator.receive_all(gone))
+        return found
 
     def take(self) -> bool:
         observations = self.probe.drain()
@@ -187,6 +194,10 @@ class Attached(Protocol):
     @property
     def newest_ns(self) -> int:
         """When the newest record taken was made."""
+        ...
+
+    def standing(self, now: int) -> list[Changed]:
+        """Return the kernel's totals of open connections."""
         ...
 
 

@@ -39,10 +39,12 @@ class InvariantLedger:
         self._retries = Tally()
         self._traces = Tally()
         self._ended = Tally()
+        self._answered = 0  # exchanges whose final response was seen, of both ends
 
     def add(self, events: Iterable[Exchange]) -> None:
         """Judge new exchanges; only the asking end's are attempts."""
         for event in events:
+            self._answered += event.status_code is not None
             if event.role != "client":
                 continue
             if event.method in _UNSAFE:
@@ -59,7 +61,7 @@ class InvariantLedger:
         return [
             self._idempotence(),
             self._timeouts(resilience),
-            _coherence(status),
+            _coherence(status, self._answered),
             self._traceability(archived=archived),
             _isolation(),
         ]
@@ -95,17 +97,16 @@ class InvariantLedger:
         )  # fmt: skip
 
 
-def _coherence(status: ObserverStatus) -> Invariant:
-    """Kernel turns = exchanges told + the canary's, while nothing is open or lost."""
+def _coherence(status: ObserverStatus, answered: int) -> Invariant:
+    """Response turns counted in the kernel = exchanges told with a status; what is missing must be open or lost."""
     counted = status.kernel.get("exchanges", 0) - status.canary_exchanges
-    told = sum(status.exchanges.values())
     lost = status.records.get("lost", 0) + sum(sum(reasons.values()) for reasons in status.lost.values())
-    missing = max(0, counted - told)
+    missing = max(0, counted - answered)
     explained = missing <= status.open_connections + lost
     return _verdict(
         "I3", "metric coherence", counted, 0 if explained else missing, (),
-        detail=f"the kernel counted {counted} response turns, {told} exchanges were told, {lost} records were lost, "
-        f"{status.open_connections} connections are open",
+        detail=f"the kernel counted {counted} response turns, {answered} answered exchanges were told, {lost} records were "
+        f"lost, {status.open_connections} connections are open",
         not_measured=["what the API under test saw: only its own ledger knows it"],
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def _run(options: dict[str, Any]) -> NoReturn:
     from collector.serve import assembled  # late: help and usage errors need none of it
     from collector.serve import run as serve
 
-    sys.exit(serve(config, _settings(options, config), assembled(config), release=_VERSION))
+    sys.exit(serve(config, _settings(options, config), assembled(config, release=_VERSION), release=_VERSION))
 
 
 def _terms(words: Sequence[str]) -> Sequence[filters.Term]:
