@@ -1,0 +1,54 @@
+"""SIGKILL at random moments, against an oracle outside: what was acknowledged is archived exactly once."""
+
+import os
+import random
+import time
+
+import pytest
+
+from collector.audit.settings import StoreSettings
+from tests.support import rgw
+from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, archived_in_folder, judge
+
+FULL = os.environ.get("NETSCOPE_FULL") == "1"
+KILLS = int(os.environ.get("KILLS", 1000 if FULL else 300))
+
+
+def campaign(settings, kills, *, seed, environment=rgw.ENVIRONMENT):
+    """Run and kill; end with one run that may finish. The moments come from the seed."""
+    moments = random.Random(seed)
+    ledger = Ledger()
+    for number in range(kills):
+        run = Driven(
+            ledger, settings, f"k{number}", environment=environment, rate=moments.choice((1000, 20_000)), group=25
+        )
+        time.sleep(moments.uniform(0.0, 0.3) if moments.random() < 0.6 else moments.uniform(0.3, 0.9))
+        run.kill(shipper=moments.random() < 0.5)
+    last = Driven(ledger, settings, "last", environment=environment, count=100, close_s=100)
+    assert last.wait(120) == 0, b"".join(last.errors)[-2000:]
+    assert last.closed["done"]
+    return ledger
+
+
+@pytest.mark.timeout(1800)
+def test_killed_at_random_moments_with_a_real_gateway(gateway, bucket_name, settings, capsys):
+    began = time.monotonic()
+    gateway.bucket(bucket_name)
+    ledger = campaign(settings(gateway.settings(bucket_name), queue_events=2000), KILLS, seed=20261121)
+    lines, _, versions = archived_in_bucket(gateway.client(), bucket_name)
+    found = judge(ledger, lines, versions)
+    with capsys.disabled():
+        print(
+            f"\n{KILLS} kills in {time.monotonic() - began:.0f} s: {found}; none lost bounds the rate by {3 / KILLS:.4f}"
+        )
+    assert found.sound
+    assert found.acknowledged > KILLS
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_random_moments_with_a_directory(tmp_path, settings, capsys):
+    ledger = campaign(settings(StoreSettings(directory=str(tmp_path / "archive"))), 200 if FULL else 20, seed=7)
+    found = judge(ledger, *archived_in_folder(tmp_path / "archive")[::2])
+    with capsys.disabled():
+        print(f"\n{found}")
+    assert found.sound
