@@ -8,20 +8,25 @@
  * but 101) not counted. Exact whatever the ring loses, where exchanges follow one another (no pipelining). */
 INLINE void count_exchange(struct connection *c, struct cpu_state *cpu, u8 *payload, u32 captured, u8 direction)
 {
-	u32 i;
+	u32 have, more, i;
 
 	if (c->turn != direction + 1) {
 		c->turn = direction + 1;
 		c->start_length = 0;
 	}
-	if (c->start_length >= 12 || !captured)
+	have = c->start_length;
+	if (have >= 12 || !captured)
 		return;
-	if (!c->start_length && captured >= 12) {
+	if (!have && captured >= 12) {
 		__builtin_memcpy(c->start, payload, 12);
 		c->start_length = 12;
 	} else {
-		for (i = 0; i < 12 && i < captured && c->start_length < 12; i++)
-			c->start[c->start_length++ & 15] = payload[i];
+		more = captured < 12 - have ? captured : 12 - have;
+#pragma unroll
+		for (i = 0; i < 12; i++) /* unrolled: before 6.6 the verifier would go round a loop here without end */
+			if (i < more)
+				c->start[(have + i) & 15] = payload[i];
+		c->start_length = have + more;
 		if (c->start_length < 12)
 			return;
 	}

@@ -37,7 +37,7 @@ ATTACH_TRACE_RAW_TP: Final = 23
 ATTACH_TRACE_FEXIT: Final = 25
 ATTACH_TRACE_ITER: Final = 28
 
-_LOG_SIZE: Final = 1 << 20
+_LOG_SIZE: Final = (1 << 24) - 1  # the most that old kernels take; before 6.4 what does not fit is the end
 _ATTACH_BTF_ID_OFFSET: Final = 108
 _ATTR_SIZE: Final = 152
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280}
