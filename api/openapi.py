@@ -100,7 +100,7 @@ OPERATIONS: Final = (
 )  # fmt: skip
 
 
-def _text_pattern() -> str:
+def filter_pattern() -> str:
     """A term or several: what the filter grammar takes, without its quotes."""
     number = r"[0-9]{1,9}(\.[0-9]{1,6})?"
     choice = {name: "|".join(choices) for name, choices in filters.CHOICES.items()}
@@ -177,7 +177,7 @@ def document() -> dict[str, Any]:
         narrowed = schemas["EventsQuery"]["properties"]["filter"]["anyOf"]
         for option in narrowed:
             if option.get("type") == "string":
-                option["pattern"] = _text_pattern()
+                option["pattern"] = filter_pattern()
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths[operation.path] = {

@@ -186,7 +186,9 @@ class FeedHub:
     def join(
         self, text: str, accept: Accept | None, *, after: int | None = None, same_epoch: bool = True
     ) -> FeedClient:
-        """Let a client in; `after` resumes behind that `seq`. Raises FeedFull."""
+        """Let a client in; `after` resumes behind that `seq`. Raises FeedFull; ValueError where that is yet to come."""
+        if after is not None and same_epoch and after > self._seq:
+            raise ValueError(f"is {after}, but the newest is {self._seq}")
         group = self._groups.get(text)
         if len(self.clients) >= self._max_clients or (group is None and len(self._groups) > self._max_filters):
             self._refused += 1

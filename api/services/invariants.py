@@ -105,8 +105,8 @@ def _coherence(status: ObserverStatus, answered: int) -> Invariant:
     explained = missing <= status.open_connections + lost
     return _verdict(
         "I3", "metric coherence", counted, 0 if explained else missing, (),
-        detail=f"the kernel counted {counted} response turns, {answered} answered exchanges were told, {lost} records were "
-        f"lost, {status.open_connections} connections are open",
+        detail=f"the kernel counted {counted} response turns, {answered} answered exchanges were told, {lost} records "
+        f"were lost, {status.open_connections} connections are open",
         not_measured=["what the API under test saw: only its own ledger knows it"],
     )  # fmt: skip
 
