@@ -60,6 +60,22 @@ def _level(value: str) -> str:
     return "" if value in LEVELS else f"must be one of {', '.join(LEVELS)}{nearest(value, LEVELS)}"
 
 
+def _switch(value: str) -> str:
+    return "" if value in ("on", "off") else "must be on or off"
+
+
+def _compression(value: str) -> str:
+    return "" if value in ("zstd", "gzip") else "must be zstd or gzip"
+
+
+def _url(value: str) -> str:
+    return "" if not value or value.startswith(("http://", "https://")) else "must begin with http:// or https://"
+
+
+def _count(value: int) -> str:
+    return "" if value >= 0 else "must be 0 or more"
+
+
 def _setting(
     default: Any, help_: str, parse: Callable[[str], Any] = str, check: Callable[[Any], str] | None = None
 ) -> Any:
@@ -97,6 +113,26 @@ class Config:
     recent_bytes: int = _setting(12 << 20, "memory for the newest events, bytes", _whole, _positive)
     feed_clients: int = _setting(600, "subscribers of the feed at a time", _whole, _positive)
     requests_per_minute: int = _setting(6_000, "requests of one address a minute", _whole, _positive)
+    audit: str = _setting("on", "archive what is observed: on or off", str, _switch)
+    audit_spool: str = _setting("/var/lib/netscope/spool", "directory where events are durable until they are archived")
+    audit_spool_bytes: int = _setting(1 << 30, "bound of the spool, bytes", _whole, _positive)
+    audit_queue_events: int = _setting(10_000, "events that wait for the spool's disk in memory", _whole, _positive)
+    audit_segment_bytes: int = _setting(1 << 22, "size at which a spool segment goes to the archive", _whole, _positive)
+    audit_segment_seconds: float = _setting(60.0, "age at which a spool segment goes to the archive", float, _positive)
+    audit_directory: str = _setting("/var/lib/netscope/archive", "the archive, where no S3 endpoint is set")
+    audit_compression: str = _setting("zstd", "of archived objects: zstd or gzip", str, _compression)
+    audit_s3_endpoint: str = _setting("", "URL of the S3 endpoint that archives, as https://rgw.example", str, _url)
+    audit_s3_bucket: str = _setting("netscope-audit", "bucket of the archive")
+    audit_s3_region: str = _setting("default", "region that requests are signed for")
+    audit_s3_credentials: str = _setting("", "file with the access key, in the AWS CLI's format; else AWS_* variables")
+    audit_s3_authorities: str = _setting(
+        "", "file of certificate authorities (PEM) for the endpoint; else the system's"
+    )
+    audit_retain_days: int = _setting(
+        0, "Object Lock retention of each object, where the bucket has it", _whole, _count
+    )
+    audit_signing_key: str = _setting("", "file with the Ed25519 private key (PEM) that signs manifests")
+    audit_anchor_file: str = _setting("", "file to which the hash of every manifest is appended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import click
 
 from collector import config as configuration
 from collector.cli import checks
+from collector.cli.audit import audit
 from collector.cli.help import (
     COMMAND_WORDS,
     RUN_EPILOG,
@@ -193,6 +194,9 @@ def config_show(*, origin: bool) -> None:
         click.echo(f"{name} = {text}" + (f"   # {loaded.origin[name]}" if origin else ""))
     if loaded.problems:
         raise configuration.problem_of(loaded)
+
+
+cli.add_command(audit)
 
 
 def main() -> None:

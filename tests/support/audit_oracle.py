@@ -1,5 +1,6 @@
 """What was issued, acknowledged and archived, kept outside of every fault's reach, and how they compare."""
 
+import contextlib
 import io
 import json
 import os
@@ -82,10 +83,8 @@ class Driven:
     def kill(self, *, shipper: bool = True):
         self.process.send_signal(signal.SIGKILL)
         if shipper and self.shipper:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.shipper, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.wait()
 
     def finish(self, timeout=120):

@@ -11,7 +11,7 @@ from tests.support import rgw
 from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, archived_in_folder, judge
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
-KILLS = int(os.environ.get("KILLS", 1000 if FULL else 300))
+KILLS = int(os.environ.get("KILLS", "1000" if FULL else "300"))
 
 
 def campaign(settings, kills, *, seed, environment=rgw.ENVIRONMENT):

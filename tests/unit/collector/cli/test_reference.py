@@ -31,7 +31,7 @@ def test_every_option_of_watch_and_run_is_in_the_reference_and_the_manual(name):
     assert re.search(rf"{name}\b", MANUAL)
 
 
-@pytest.mark.parametrize("command", ["doctor", "config"])
+@pytest.mark.parametrize("command", ["doctor", "config", "audit"])
 def test_other_commands_are_documented(command):
     assert f"`collector {command}" in CLI
     assert f"collector {command}" in MANUAL
@@ -39,7 +39,7 @@ def test_other_commands_are_documented(command):
 
 def test_the_reference_has_no_option_that_does_not_exist():
     known = {"--help", "--version", "--", "---"}  # the last: rules of tables
-    for command in (*cli.commands.values(), *cli.commands["config"].commands.values()):
+    for command in (*cli.commands.values(), *cli.commands["config"].commands.values(), *cli.commands["audit"].commands.values()):
         known |= options(command)
     assert set(re.findall(r"(?<![\w-])--[a-z-]*", CLI + MANUAL)) <= known
 
