@@ -298,7 +298,7 @@ class MetricsReader(Protocol):
         ...
 
     def losses(self) -> dict[str, Counts]:
-        """Return stage -> reason -> count, the engine's own included."""
+        """Return stage -> reason -> count, as told last by `tick`."""
         ...
 
     def exposition(self, *, openmetrics: bool) -> bytes:

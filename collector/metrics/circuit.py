@@ -123,7 +123,7 @@ class CircuitMachine:
     def _open(self, seen: str) -> None:
         # calls that were under way go on failing; what tripped it is the first failure that no call followed
         failures = [call.ended_ns for call in self._calls if call.failed]
-        at_ns = min((end for end in failures if end >= self._began_last), default=max(failures))
+        at_ns = min((end for end in failures if end > self._began_last), default=max(failures))
         if self.state == "half_open":
             self._reopened += 1
         else:

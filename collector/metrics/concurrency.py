@@ -9,6 +9,7 @@ from typing import Final
 
 _KEPT_NS: Final = 10_000_000_000
 _KEPT: Final = 4096
+_POOL: Final = 2  # connections that make a pool: with one, the next request simply follows
 _SOON_NS: Final = 1_000_000  # a connection taken again so soon had been waited for
 
 Span = tuple[int, int, int]  # began, ended, connection
@@ -31,24 +32,29 @@ class Concurrency:
         """Take one exchange that ended, wall-clock nanoseconds."""
         self._new.append((began_ns, ended_ns, connection))
 
-    def settle(self, limit: int) -> int:
-        """Take in what was added; return the most under way at once in it. `limit`: connections ever open at once."""
+    def settle(self, limit: int) -> None:
+        """Take in what was added. `limit`: connections ever open at once."""
         new, self._new = self._new, []
         if not new:
-            return 0
-        first = min(new)[0]
-        overlapping = [span for span in self._kept if span[1] > first]
+            return
+        overlapping = self._overlapping(new)
         peak = _most(overlapping + new)
         self.peak = max(self.peak, peak)
         self.exchanges += len(new)
         soon = self._taken_again(new)
-        if limit and peak >= limit:
+        if peak >= max(limit, _POOL):
             self.queued += soon
         newest = max(span[1] for span in new)
-        self._kept = sorted(
-            (span for span in overlapping + new if span[1] > newest - _KEPT_NS), key=lambda span: span[1]
-        )[-_KEPT:]
-        return peak
+        kept = [span for span in overlapping + new if span[1] > newest - _KEPT_NS]
+        self._kept = sorted(kept, key=lambda span: span[1])[-_KEPT:]
+
+    def most(self) -> int:
+        """Return the most ever under way at once, with what is not taken in yet."""
+        return max(self.peak, _most(self._overlapping(self._new) + self._new)) if self._new else self.peak
+
+    def _overlapping(self, new: list[Span]) -> list[Span]:
+        first = min(new)[0]
+        return [span for span in self._kept if span[1] > first]
 
     def _taken_again(self, spans: list[Span]) -> int:
         ended, soon = self._ended, 0

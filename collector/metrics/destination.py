@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NEUTRAL: Final = frozenset({"gap", None})  # how they ended is not known
 _ANSWERED: Final = frozenset({"ok", "http_error", "tunnel", "truncated"})
+_SETTLE_NS: Final = 1_000_000_000  # how often concurrency is worked out
 _ADDRESSES: Final = 64
 _LONGEST_CHAIN: Final = 8
 _ENDS: Final = 4096  # failed attempts whose end is remembered for the delay before their retry
@@ -41,6 +42,7 @@ class DestinationState:
         self._timeout = TimeoutShape()
         self._backoff = BackoffShape()
         self._concurrency = Concurrency()
+        self._settled_ns = 0
         self._circuits: tuple[set[Circuit], set[Circuit]] = (set(), set())  # since the last report, and the one before
 
     # -- in ----------------------------------------------------------------------------------------------------
@@ -118,10 +120,17 @@ class DestinationState:
 
     def pass_time(self, wall_ns: int, *, alive: bool) -> None:
         """Let time pass; see CircuitMachine."""
-        peak = self._concurrency.settle(self.peak_open)
-        self.peak_open = max(self.peak_open, peak)
+        self._work_out_concurrency(wall_ns)
         self.circuit.pass_time(wall_ns, alive=alive, busy=self.busy > 0)
         self._circuits[0].add(self.circuit.state)
+
+    def _work_out_concurrency(self, wall_ns: int) -> None:
+        if not self._settled_ns:
+            self._settled_ns = wall_ns
+        elif not 0 <= wall_ns - self._settled_ns < _SETTLE_NS:
+            self._settled_ns = wall_ns
+            self._concurrency.settle(self.peak_open)
+            self.peak_open = max(self.peak_open, self._concurrency.peak)
 
     def compare(self, report: "WorkerReport") -> None:
         """Take what the worker says of itself."""
@@ -140,7 +149,7 @@ class DestinationState:
 
     def pool(self) -> Pool:
         """Return the connections."""
-        peak_busy = max(self._concurrency.peak, self.busy)
+        peak_busy = max(self._concurrency.most(), self.busy)
         limit = max(self.peak_open, peak_busy)
         exchanges = self._concurrency.exchanges
         return Pool(

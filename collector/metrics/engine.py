@@ -113,11 +113,8 @@ class Engine:
         return self._resilience.snapshot()
 
     def losses(self) -> dict[str, Counts]:
-        """Return stage -> reason -> count, the engine's own included."""
-        found = {stage: dict(reasons) for stage, reasons in (self._facts.losses or {}).items()}
-        if self._resilience.unfollowed:
-            found.setdefault("metrics", {})["destination_limit"] = self._resilience.unfollowed
-        return found
+        """Return stage -> reason -> count, as told last. The engine itself loses nothing: see `overflow`."""
+        return {stage: dict(reasons) for stage, reasons in (self._facts.losses or {}).items()}
 
     def coverage(self) -> Coverage:
         """Return how much of what happened was seen."""

@@ -11,7 +11,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
-    StateSetMetricFamily,
 )
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import ALLOWUTF8
@@ -219,13 +218,13 @@ class Exposition(Collector):
 
     def _circuits(self) -> Iterator[Metric]:
         labels = ("service", "peer")
-        states = StateSetMetricFamily(
-            "netscope_circuit_state", "Breaker state as inferred from the wire", labels=labels
-        )
         rows = [((one.service, one.peer), one) for one in self.resilience]
-        for key, one in rows:
-            states.add_metric(key, {state: state == one.circuit.state for state in _CIRCUITS})
-        yield states
+        yield gauge(
+            "netscope_circuit_state",
+            "Breaker state as inferred from the wire: 1 for the state it is in",
+            (*labels, "state"),
+            (((*key, state), float(state == one.circuit.state)) for key, one in rows for state in _CIRCUITS),
+        )
         yield gauge(
             "netscope_circuit_confidence_ratio",
             "How far the inferred state can be trusted",
@@ -295,7 +294,7 @@ class Exposition(Collector):
         yield counter(
             "netscope_records", "Records of the kernel: captured, decoded, lost", ("state",), _rows(facts.records)
         )
-        yield counter("netscope_kernel", "The kernel's own totals, exact under overload", ("of",), _rows(facts.totals))
+        yield from _kernel(facts.totals or {})
         yield counter(
             "netscope_label_overflow", "Exchanges counted under _other", ("label",), sorted(_rows(store.overflow))
         )
@@ -320,6 +319,16 @@ class Exposition(Collector):
 
 def _rows(counts: Mapping[str, float] | None) -> list[tuple[tuple[str], float]]:
     return [((name,), count) for name, count in (counts or {}).items()]
+
+
+def _kernel(totals: Mapping[str, int]) -> Iterator[Metric]:
+    """The kernel's own totals, exact whatever is lost on the way here."""
+    for unit, text in (("bytes", "Bytes moved"), ("calls", "Send and receive calls")):
+        rows = [((way,), totals[name]) for way in ("sent", "received") if (name := f"{unit}_{way}") in totals]
+        yield counter(f"netscope_kernel_{unit}", f"{text} over watched connections", ("direction",), rows)
+    for name, text in (("exchanges", "Response turns"), ("connections", "Connections watched")):
+        rows_of = [((), totals[name])] if name in totals else []
+        yield counter(f"netscope_kernel_{name}", f"{text}, counted in the kernel", (), rows_of)
 
 
 def _feed(feed: Mapping[str, int]) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ ALL_PEERS: Final = "_all"  # of a server's connections
 
 
 class Resilience:
-    """Destinations by service and peer, of bounded number; those beyond are not followed, and counted."""
+    """Destinations by service and peer, of bounded number; those beyond are not followed."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -24,7 +24,6 @@ class Resilience:
         self._work: dict[str, int] = {}  # service -> exchanges, as of the last step
         self._gone = Counter[str]()  # comparisons of destinations that are gone
         self._servers: dict[str, Pool] = {}
-        self.unfollowed = 0
 
     def __iter__(self) -> Iterator[DestinationState]:
         return iter(self._destinations.values())
@@ -38,7 +37,6 @@ class Resilience:
         state = self._destinations.get((service, peer))
         if state is None:
             if len(self._destinations) >= self._limit:
-                self.unfollowed += 1
                 return None
             state = self._destinations[(service, peer)] = DestinationState(service, peer, now_ns)
         return state

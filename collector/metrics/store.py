@@ -124,10 +124,11 @@ class Store:
         status_class = labels.status_class(status)
         kind = Kind(outcome or labels.OPEN, status_class, event.severity == "error")
         counter = CounterKey(labels.method(method), status_class, outcome or labels.OPEN)
+        destination = self._resilience.follow(name, by_peer.name, now_ns) if role == "client" else None
+        if role == "client" and destination is None:
+            overflowed += ("destination",)
         cell = self._cells[key] = Cell(kind, counter, Places(by_route, by_peer, whole), overflowed)
-        if role == "client":
-            destination = self._resilience.follow(name, by_peer.name, now_ns)
-            cell.batch = destination.batch if destination else None
+        cell.batch = destination.batch if destination else None
         return cell
 
     def _retransmitted(self, cell: Cell, connection: int, count: int) -> None:

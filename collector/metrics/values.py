@@ -6,7 +6,7 @@ from collections import Counter
 from collector.metrics.hdr import Packed
 
 _COUNTED_FROM = 4096  # values as they come: 2 bytes each
-_KEPT_COUNTED_FROM = 256  # ... where no more will come
+_ENTRY = 1.5  # room that a counted entry takes, in values as they come
 
 
 class Values:
@@ -47,8 +47,10 @@ class Values:
 
     def settle(self) -> None:
         """Take little room: no more values will come."""
-        if len(self.raw) >= _KEPT_COUNTED_FROM:
+        if self.counted is not None:
             self._count()
+        elif len(counts := Counter(self.raw)) * _ENTRY < len(self.raw):
+            self.counted, self.raw = Packed(counts), array("H")
 
     def add_to(self, counts: Counter[int]) -> None:
         """Add these to counts by index."""
