@@ -1,0 +1,52 @@
+// The page: what stands where, and the keys.
+import { render } from "./vendor/preact.mjs";
+import { useEffect } from "./vendor/hooks.mjs";
+import { html } from "./dom.js";
+import { keys } from "./keys.js";
+import { go, view } from "./link.js";
+import { begin, useModel } from "./model.js";
+import { Banners } from "./views/banners.js";
+import { Charts } from "./views/charts.js";
+import { Detail } from "./views/detail.js";
+import { Help } from "./views/help.js";
+import { Invariants } from "./views/invariants.js";
+import { Lock } from "./views/lock.js";
+import { ServiceMap } from "./views/map.js";
+import { Resilience } from "./views/resilience.js";
+import { Tail } from "./views/tail.js";
+import { Tiles } from "./views/tiles.js";
+import { Topbar } from "./views/topbar.js";
+
+function App() {
+  const model = useModel();
+  useEffect(() => keys(window), []);
+  useEffect(() => {
+    document.documentElement.classList.toggle("wall", view.wall === "1");
+  }, [view.wall]);
+  if (model.locked) return html`<${Lock} />`;
+  return html`
+    <a class="skip" href="#exchanges" onClick=${skip}>Skip to the exchanges</a>
+    <${Topbar} />
+    <main>
+      <${Banners} />
+      <${Tiles} />
+      <div class="upper">
+        <${ServiceMap} />
+        <${Resilience} />
+      </div>
+      <${Charts} />
+      <${Invariants} />
+      <${Tail} />
+    </main>
+    ${(view.x || view.trace) && html`<${Detail} />`}
+    ${view.panel === "help" && html`<${Help} close=${() => go({ panel: "" })} />`}
+  `;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("exchanges")?.focus();
+}
+
+render(html`<${App} />`, document.getElementById("app"));
+begin();

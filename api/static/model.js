@@ -1,0 +1,267 @@
+// The one state of the page: store, feed, polls, pause, selection. Views read it and call its methods.
+import { useEffect, useState } from "./vendor/hooks.mjs";
+import { Feed, pagesSince } from "./feed.js";
+import { go, onView, view } from "./link.js";
+import { Problem, getJson, getText } from "./rest.js";
+import { Store } from "./store.js";
+import { parseExposition } from "./exposition.js";
+
+const POLLS = {
+  losses: { path: "/v1/losses", every: 2000 },
+  network: { path: "/v1/metrics/network?window=10s", every: 2000 },
+  resilience: { path: "/v1/resilience/state", every: 2000 },
+  invariants: { path: "/v1/invariants", every: 4000 },
+  health: { path: "/health/ready", every: 3000, also: [503] },
+  exposition: { path: "/metrics", every: 5000, text: true },
+};
+const HIDDEN_FACTOR = 5;
+const UNTRACED_EVERY_MS = 1500;
+
+export const live = new Store();
+const listeners = new Set();
+
+export const model = {
+  store: live, // what the views show: `live`, or a copy that stands still
+  paused: null, // {at: ms, seq, epoch}
+  connection: { kind: "connecting", since: Date.now() },
+  answers: {}, // by poll: {value, at, problem}
+  problems: [], // shown until dismissed: {id, title, detail, requestId}
+  filter: view.filter,
+  started: performance.now(),
+};
+
+export function changed() {
+  for (const tell of listeners) tell();
+}
+
+export function useModel() {
+  const [, again] = useState(0);
+  useEffect(() => {
+    const tell = () => again((n) => n + 1);
+    listeners.add(tell);
+    return () => listeners.delete(tell);
+  }, []);
+  return model;
+}
+
+// Draw again on each beat of the live store; a paused page has nothing new to draw.
+export function useBeat(name) {
+  const [, again] = useState(0);
+  useEffect(() => live.on(name, () => (model.paused ? null : again((n) => n + 1))), [name]);
+  useModel();
+  return model.store;
+}
+
+let problemId = 0;
+export function report(problem) {
+  const known = model.problems.find((one) => one.title === problem.title && one.detail === problem.detail);
+  if (known) {
+    known.requestId = problem.requestId;
+    return;
+  }
+  problemId += 1;
+  const { title, detail, requestId, status } = problem;
+  model.problems = [...model.problems.slice(-2), { id: problemId, title, detail, requestId, status }];
+  changed();
+}
+
+export function dismiss(id) {
+  model.problems = model.problems.filter((one) => one.id !== id);
+  changed();
+}
+
+// -- the feed ---------------------------------------------------------------------------------------------------------
+
+const feed = new Feed({
+  take: (frame) => live.offer(frame),
+  hello: (frame, { restarted }) => {
+    if (restarted) live.reset();
+    model.epoch = frame.epoch;
+    changed();
+  },
+  told: (state) => {
+    model.connection = state;
+    changed();
+  },
+});
+live.reached = (seq) => feed.reached(seq);
+
+export function retryNow() {
+  feed.retryNow();
+}
+
+async function backfill(filter) {
+  try {
+    const found = await pagesSince(filter, null, { pages: 1 });
+    if (filter !== model.filter) return;
+    for (const item of found.items) live.offer(item);
+    if (found.epoch) model.epoch ??= found.epoch;
+    if (found.items.length === 200) void older(filter);
+  } catch (problem) {
+    if (problem.status === 401) model.locked = true;
+    else if (filter === model.filter) report(problem);
+    changed();
+  }
+}
+
+// A few more pages behind the first, so that charts do not begin empty.
+async function older(filter, pages = 6) {
+  let cursor = null;
+  for (let page = 0; page < pages && filter === model.filter; page++) {
+    const found = await getJson("/v1/exchanges", { filter, limit: 500, cursor });
+    const past = found.items.reverse();
+    if (filter === model.filter) addOlder(past);
+    cursor = found.next;
+    if (!cursor) return;
+  }
+}
+
+function addOlder(items) {
+  const known = new Set(live.events.map((one) => one.seq));
+  const fresh = items.filter((one) => !known.has(one.seq));
+  for (const one of fresh) {
+    one.begin = Date.parse(one.started_at);
+    live._count(one);
+  }
+  live.received += fresh.length;
+  live.events = [...live.events, ...fresh].sort((a, b) => a.seq - b.seq);
+  live.dirty = true;
+}
+
+export function applyFilter(filter, { step = true } = {}) {
+  go({ filter, at: "", brush: "" }, { step });
+}
+
+function refilter() {
+  model.filter = view.filter;
+  model.filterProblem = null;
+  live.clear();
+  feed.start(model.filter);
+  void backfill(model.filter);
+}
+
+// The feed tells only what has a trace ID; what has none is asked for.
+async function untraced() {
+  const losses = model.answers.losses?.value;
+  const total = losses?.untraced.exchanges ?? 0;
+  if (total > (model.untracedSeen ?? 0) && model.connection.kind === "live" && !/trace_id/.test(model.filter)) {
+    const before = model.untracedSeq ?? live.events[0]?.seq ?? 0;
+    const filter = `${model.filter} trace_id=null`.trim();
+    const found = await pagesSince(filter, before, { pages: 2 });
+    for (const item of found.items) live.offer(item);
+    if (found.gap) live.offer({ kind: "gap", missed: null, from: before + 1, to: found.items[0].seq - 1 });
+    if (found.seq !== null) model.untracedSeq = found.seq;
+    model.untracedSeen = total;
+  }
+}
+
+// -- pause ------------------------------------------------------------------------------------------------------------
+
+export function pause() {
+  const store = live.freeze();
+  const seq = store.events.at(-1)?.seq ?? 0;
+  model.store = store;
+  model.paused = { at: Date.now(), seq, epoch: model.epoch ?? "", received: live.received, missed: live.missed };
+  go({ at: `${model.epoch ?? ""}.${seq}.${model.paused.at}` });
+  changed();
+}
+
+export function resume() {
+  model.store = live;
+  model.paused = null;
+  go({ at: "" });
+  live.dirty = true;
+  changed();
+}
+
+export function togglePause() {
+  if (model.paused) resume();
+  else pause();
+}
+
+// A link to a moment: the exchanges up to then, as the collector still keeps them.
+async function openMoment(at, filter) {
+  const [epoch, seqText, time] = at.split(".");
+  const seq = Number(seqText);
+  const store = new Store();
+  store.frozenAt = Number(time);
+  model.paused = { at: Number(time), seq, epoch, linked: true, received: 0, missed: 0 };
+  model.store = store;
+  changed();
+  try {
+    let cursor = `${epoch}.${seq + 1}`;
+    const items = [];
+    for (let page = 0; page < 8 && cursor; page++) {
+      const found = await getJson("/v1/exchanges", { filter, limit: 500, cursor });
+      items.push(...found.items);
+      cursor = found.next;
+    }
+    for (const item of items.reverse()) store.add(item);
+  } catch (problem) {
+    report(new Problem({ ...problem, title: problem.title, detail: `the linked moment cannot be shown: ${problem.detail}` }));
+    resume();
+  }
+  changed();
+}
+
+// -- polls ------------------------------------------------------------------------------------------------------------
+
+async function poll(name) {
+  const { path, also, text } = POLLS[name];
+  const before = model.answers[name];
+  try {
+    const value = text ? parseExposition(await getText(path)) : await getJson(path, {}, { also });
+    model.answers[name] = { value, at: Date.now(), problem: null };
+  } catch (problem) {
+    model.answers[name] = { value: before?.value ?? null, at: before?.at ?? 0, problem };
+    if (problem.status === 401) model.locked = true;
+    else if (problem.status && problem.status !== 503 && problem.status !== 404) report(problem);
+  }
+  if (!model.paused) changed();
+}
+
+function repeat(act, every) {
+  const round = async () => {
+    try {
+      await act();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    } finally {
+      setTimeout(round, document.hidden ? every * HIDDEN_FACTOR : every);
+    }
+  };
+  void round();
+}
+
+// -- life -------------------------------------------------------------------------------------------------------------
+
+function frames() {
+  const step = (now) => {
+    live.run(now);
+    requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+  setInterval(() => document.hidden && live.run(performance.now(), { hidden: true }), 500);
+}
+
+export function begin() {
+  frames();
+  feed.start(model.filter);
+  void backfill(model.filter);
+  if (view.at) void openMoment(view.at, view.filter);
+  for (const [name, { every }] of Object.entries(POLLS)) repeat(() => poll(name), every);
+  repeat(untraced, UNTRACED_EVERY_MS);
+  onView(() => {
+    if (view.filter !== model.filter) refilter();
+    if (!view.at && model.paused) resume();
+    else if (view.at && !model.paused) void openMoment(view.at, view.filter);
+    changed();
+  });
+}
+
+export function unlock() {
+  model.locked = false;
+  feed.start(model.filter);
+  void backfill(model.filter);
+  changed();
+}

@@ -1,0 +1,1 @@
+export function Resilience() { return null; }
