@@ -84,9 +84,13 @@ configure() { # NODE COUNT
 }
 
 format() { # NODE
-	[ -e "$KAFKA_DIR/node$1/data/meta.properties" ] ||
-		java_run kafka.tools.StorageTool format -t "$(cat "$KAFKA_DIR/id")" \
-			-c "$KAFKA_DIR/node$1/server.properties" >"$KAFKA_DIR/node$1/format.log" 2>&1
+	[ ! -e "$KAFKA_DIR/node$1/data/meta.properties" ] || return 0
+	java_run kafka.tools.StorageTool format -t "$(cat "$KAFKA_DIR/id")" \
+		-c "$KAFKA_DIR/node$1/server.properties" >"$KAFKA_DIR/node$1/format.log" 2>&1 || {
+		echo "kafka.sh: node $1 cannot be formatted:" >&2
+		tail -n 5 "$KAFKA_DIR/node$1/format.log" >&2
+		return 1
+	}
 }
 
 spawn() { # NODE
@@ -101,7 +105,11 @@ wait_ready() { # NODE
 	p=$(port "$1")
 	for _ in $(seq 600); do
 		if (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; then return; fi
-		kill -0 "$(pid "$1")" 2>/dev/null || { tail -n 5 "$KAFKA_DIR/node$1/log" >&2; return 1; }
+		kill -0 "$(pid "$1")" 2>/dev/null || {
+			echo "kafka.sh: node $1 ended:" >&2
+			tail -n 5 "$KAFKA_DIR/node$1/log" >&2
+			return 1
+		}
 		sleep 0.1
 	done
 	echo "kafka.sh: node $1 did not answer within 60 s" >&2
@@ -114,7 +122,8 @@ start() { # COUNT
 	install_jars
 	mkdir -p "$KAFKA_DIR"
 	echo "$1" >"$KAFKA_DIR/nodes"
-	[ -s "$KAFKA_DIR/id" ] || head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' >"$KAFKA_DIR/id"
+	# no sign in it: the format tool takes an ID that begins with one for an option
+	[ -s "$KAFKA_DIR/id" ] || head -c16 /dev/urandom | base64 | tr '+/' 'AZ' | tr -d '=' >"$KAFKA_DIR/id"
 	for n in $(seq "$1"); do
 		configure "$n" "$1"
 		format "$n"
@@ -130,7 +139,7 @@ stop() {
 	[ -e "$KAFKA_DIR/nodes" ] || return 0
 	for n in $(seq "$(nodes)"); do kill "$(pid "$n")" 2>/dev/null || true; done
 	for n in $(seq "$(nodes)"); do
-		for _ in $(seq 100); do
+		for _ in $(seq 50); do
 			kill -0 "$(pid "$n")" 2>/dev/null || break
 			sleep 0.1
 		done

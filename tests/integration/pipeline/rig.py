@@ -170,7 +170,7 @@ class Rig:
         yield
         load.process.send_signal(signal.SIGTERM)
         self.await_ready(load, within_s=120)  # it reports at its end
-        assert load.stop() == 0
+        assert load.process.wait(30) == 0
 
     def stop_all(self) -> None:
         for program in self._programs:

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.pipeline import sizes
-from tests.integration.pipeline.hiccups import Hiccups
+from tests.integration.pipeline import cpu_wait, sizes
 from tests.integration.pipeline.rig import (
     TWENTY_PERCENT,
     Api,
@@ -114,11 +113,11 @@ def test_killed_at_random_nothing_is_lost_doubled_or_repeated_beyond_the_bound(k
         for _ in range(sizes.KILLS):
             worker = rig.worker(kafka, api, topic, *EAGER)
             wait_for_progress(api, 1)
-            with Hiccups() as hiccups:
-                time.sleep(chance.uniform(0.2, 1.2))  # the moment of the kill is the experiment
-                at = time.monotonic()
-                worker.stop(number=signal.SIGKILL)
-            autopsy.died(at=at, within_s=INTERVAL_S + COMMIT_S + hiccups.longest_s)
+            without_cpu = cpu_wait.since(worker.process.pid)
+            time.sleep(chance.uniform(0.2, 1.2))  # the moment of the kill is the experiment
+            at, waited_s = time.monotonic(), without_cpu()
+            worker.stop(number=signal.SIGKILL)
+            autopsy.died(at=at, within_s=INTERVAL_S + COMMIT_S + waited_s)
     worker = rig.worker(kafka, api, topic, *EAGER)
     finish(kafka, topic)
     assert worker.stop() == 0
