@@ -19,9 +19,9 @@ setup: ## install what running needs: distribution packages (root, once) and .ve
 setup-develop: ## the same for the checks, the tests and the benchmarks
 	@tools/keep-owner tools/setup develop
 
-demo: ## watch a small HTTP server and its client, live (root; DEMO_SECONDS=n ends it, ARGS="--json" or others)
+demo: ## watch a Kafka worker call an HTTP API, live (root; DEMO_SECONDS=n ends it, ARGS="--json" or others)
 	@test "$$(id -u)" -eq 0 || { echo "demo: reading from the kernel needs root: sudo make demo" >&2; exit 1; }
-	@tools/keep-owner tools/setup run
+	@tools/keep-owner tools/setup demo
 	@tools/keep-owner $(PYTHON) demo/run.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) -- $(ARGS)
 
 install: ## put `collector` on root's PATH, with its service, completion and manual (root)

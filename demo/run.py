@@ -1,11 +1,14 @@
-"""Start the demo's server and client, and `collector watch` on the two; Ctrl-C or --seconds ends everything.
+"""Start the pipeline on loopback, and `collector watch` on its worker and API; Ctrl-C or --seconds ends everything.
 
-The client starts when the watch is ready and stops before it ends, so all three counts must agree.
+The load starts when the watch is ready and stops before it ends, so all counts must agree: what the worker called, what
+the API got, and what was seen at either end.
 """
 
 import argparse
 import contextlib
+import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,17 +16,22 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 HERE: Final = Path(__file__).resolve().parent
 PYTHON: Final = sys.executable
-READY_WITHIN_S: Final = 30
-END_WITHIN_S: Final = 10
+READY_WITHIN_S: Final = 90  # compiling, on a machine that has much else to do
+END_WITHIN_S: Final = 40  # the worker finishes what it has
+RATE: Final = 5.0  # records a second: an eye can follow
+STAND_STILL_MS: Final = 300
+NAMES: Final = "*pipeline.cli worker*=worker,*pipeline.cli external-api*=external-api"
 _PLAN: Final = """\
-A shop and its order service talk HTTP over loopback; neither knows that it is watched. Look for
-  each request twice, at the shop's end (client) and at the service's (server), with the TRACE that its header carries;
-  POST /payments: 503, then 201 as the second TRY of the same trace and key;
-  GET /stock: the answer is there after 20 ms (WAIT), but the shop's busy event loop reads it 190 ms later (READDLY).
+A worker takes records from a Kafka broker and calls an HTTP API; none of them knows that it is watched. Look for
+  each call twice, at the worker's end (client) and at the API's (server), with the TRACE that its header carries;
+  POST /orders, /payments: now and then 503 or a reset, then the next TRY of the same trace and key;
+  POST /reports: slow at the API (WAIT);
+  an answer that came while the worker stood still, and lay in the kernel until it went on (READDLY).
 Ctrl-C ends it.
 """
 
@@ -31,44 +39,78 @@ Ctrl-C ends it.
 def ordinary_user() -> list[str]:
     """Return the words that run a program as whoever called sudo: what is watched needs no privilege."""
     uid, gid = os.environ.get("SUDO_UID", "0"), os.environ.get("SUDO_GID", "0")
-    words = ["setpriv", "--pdeathsig", "TERM"]  # where this script is killed, they end too
+    words = ["setpriv", "--pdeathsig", "TERM"]  # where this script is killed, it ends too
     as_user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    readable = ["setpriv", *as_user, "test", "-r", str(HERE / "orders.py"), "-a", "-x", PYTHON]
+    readable = ["setpriv", *as_user, "test", "-r", str(HERE.parent / "pipeline/cli.py"), "-a", "-x", PYTHON]
     if uid != "0" and subprocess.run(readable, check=False, stderr=subprocess.DEVNULL).returncode == 0:
         words += as_user
     return words
 
 
+class Pipeline:
+    """`pipeline demo`: broker, API and worker; the load waits for our word."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+        said = self._line(READY_WITHIN_S)
+        self.pids: dict[str, int] = said.get("pids", {})
+        self.port = urlsplit(said.get("places", {}).get("external-api", "")).port
+
+    def begin_load(self) -> None:
+        """Let the records come."""
+        assert self._child.stdin is not None
+        self._child.stdin.write("go\n")
+        self._child.stdin.flush()
+
+    def end(self) -> dict[str, Any]:
+        """Stop the load, let the worker finish; return what both sides counted, nothing where that went wrong."""
+        self._child.terminate()
+        return self._line(END_WITHIN_S)
+
+    def ended(self) -> bool:
+        """Tell whether it is gone."""
+        return self._child.poll() is not None
+
+    def _line(self, within_s: float) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        readable, _, _ = select.select([self._child.stdout], [], [], within_s)
+        line = self._child.stdout.readline() if readable else ""
+        return dict(json.loads(line)) if line else {}
+
+
 @contextlib.contextmanager
-def program(*words: str, stdin: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a program in its own process group, out of Ctrl-C's reach, until the block ends."""
-    child = subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, text=True, process_group=0)
+def pipeline(rate: float) -> Iterator[Pipeline]:
+    """Run the pipeline in its own process group, out of Ctrl-C's reach, while the block runs."""
+    words = [*ordinary_user(), PYTHON, "-m", "pipeline.cli", "demo", "--json", "--hold"]
+    words += ["--rate", str(rate), "--slow-event-loop", str(STAND_STILL_MS)]
+    child = subprocess.Popen(
+        words, cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+    )
     try:
-        yield child
+        yield Pipeline(child)
     finally:
-        last_words(child)
-
-
-def last_words(child: subprocess.Popen[str]) -> str:
-    """Ask a program to end; return what it says at the end."""
-    if child.poll() is None:
-        child.terminate()
-    try:
-        said, _ = child.communicate(timeout=END_WITHIN_S)
-    except (subprocess.TimeoutExpired, ValueError):
-        child.kill()
-        child.wait()
-        return ""
-    return said.strip()
+        if child.poll() is None:
+            child.terminate()
+        try:
+            child.communicate(timeout=END_WITHIN_S)
+        except (subprocess.TimeoutExpired, ValueError):
+            child.kill()
+            child.wait()
 
 
 class Watch:
-    """`collector watch` on the given processes: its output goes where ours goes."""
+    """`collector watch` on the calls between worker and API: its output goes where ours goes."""
 
-    def __init__(self, pids: list[int], options: list[str]) -> None:
-        words = [PYTHON, str(Path(PYTHON).with_name("collector")), "watch"]
-        words += [word for pid in pids for word in ("--pid", str(pid))]
-        self.child = subprocess.Popen([*words, *options], stderr=subprocess.PIPE, text=True, process_group=0)
+    def __init__(self, observed: Pipeline, options: list[str]) -> None:
+        words = [PYTHON, str(Path(PYTHON).with_name("collector")), "watch", "--port", str(observed.port)]
+        words += [word for name in ("worker", "external-api") for word in ("--pid", str(observed.pids[name]))]
+        self.child = subprocess.Popen(
+            [*words, *options],
+            env={"NETSCOPE_SERVICES": NAMES, **os.environ},
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
         self.ready = threading.Event()
         self.over = threading.Event()
         assert self.child.stderr is not None
@@ -97,7 +139,7 @@ class Watch:
         return code
 
 
-def run(seconds: float | None, options: list[str]) -> int:
+def run(seconds: float | None, rate: float, options: list[str]) -> int:
     """Run the demo; return its exit code."""
     stop = threading.Event()
 
@@ -107,57 +149,51 @@ def run(seconds: float | None, options: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     sys.stderr.write(_PLAN)
-    user = ordinary_user()
-    with program(*user, PYTHON, str(HERE / "orders.py")) as server:
-        assert server.stdout is not None
-        address = server.stdout.readline().strip()
-        with program(*user, PYTHON, str(HERE / "shop.py"), address, stdin=subprocess.PIPE) as client:
-            watch = Watch([server.pid, client.pid], options)
-            try:
-                return _watched(server, client, watch, stop, seconds)
-            finally:
-                watch.end()
+    with pipeline(rate) as observed:
+        if not observed.pids or observed.port is None:
+            sys.stderr.write("demo: the pipeline did not start; `pipeline demo` alone says more\n")
+            return 1
+        watch = Watch(observed, options)
+        try:
+            return _watched(observed, watch, stop, seconds)
+        finally:
+            watch.end()
 
 
-def _watched(
-    server: subprocess.Popen[str],
-    client: subprocess.Popen[str],
-    watch: Watch,
-    stop: threading.Event,
-    seconds: float | None,
-) -> int:
+def _watched(observed: Pipeline, watch: Watch, stop: threading.Event, seconds: float | None) -> int:
     if not watch.ready.wait(READY_WITHIN_S) or watch.over.is_set():
         sys.stderr.write("demo: collector watch did not start; `sudo collector doctor` says more\n")
         return 1
-    assert client.stdin is not None
-    client.stdin.write("go\n")
-    client.stdin.flush()
-    _wait(stop, watch.over, seconds)
+    observed.begin_load()
+    left = seconds
+    while not (stop.wait(0.1) or watch.over.is_set() or observed.ended()):
+        if left is not None and (left := left - 0.1) <= 0:
+            break
     died = watch.over.is_set()
-    shop, service = last_words(client), last_words(server)
+    counts = observed.end()
     code = watch.end()
-    sys.stderr.write(f"the shop itself counts     {shop}\nthe service itself counts  {service}\n")
     if died or code not in (0, 130):
         sys.stderr.write(f"demo: collector watch ended with exit code {code}\n")
         return 1
+    if not counts:
+        sys.stderr.write("demo: the pipeline ended before it had counted\n")
+        return 1
+    sys.stderr.write(
+        f"the worker itself counts   {counts['attempts']} requests, {counts['retries']} of them retries\n"
+        f"the API itself counts      {counts['arrivals']} requests, {counts['effects']} effects,"
+        f" {counts['doubled']} of them doubled\n"
+    )
     return 0
-
-
-def _wait(stop: threading.Event, over: threading.Event, seconds: float | None) -> None:
-    """Wait for the time to be up, Ctrl-C, or the watch to end by itself."""
-    left = seconds
-    while not stop.wait(0.1) and not over.is_set():
-        if left is not None and (left := left - 0.1) <= 0:
-            return
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, help="end after this long")
+    parser.add_argument("--rate", type=float, default=RATE, help="records per second")
     parser.add_argument("options", nargs="*", help="of collector watch, after --; else --wide")
     arguments = parser.parse_args()
-    sys.exit(run(arguments.seconds, arguments.options or ["--wide"]))
+    sys.exit(run(arguments.seconds, arguments.rate, arguments.options or ["--wide"]))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ def pinned(name: str) -> dict[str, str]:
 
 def test_what_runs_is_what_was_tested() -> None:
     everything = pinned("requirements.lock")
-    running = pinned("requirements-run.lock")
+    demo, running = pinned("requirements-demo.lock"), pinned("requirements-run.lock")
     assert running
-    assert running.items() <= everything.items(), "run: make lock"
+    assert running.items() <= demo.items() <= everything.items(), "run: make lock"
 
 
 def test_every_pin_has_a_hash_and_names_no_host() -> None:
-    for name in ("requirements.lock", "requirements-run.lock"):
+    for name in ("requirements.lock", "requirements-run.lock", "requirements-demo.lock"):
         text = (ROOT / name).read_text()
         assert "://" not in text
         assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(re.findall(r"==\S+.*\\\n +--hash=sha256:", text))
