@@ -14,13 +14,13 @@ from collector.wire import chunked
 from collector.wire.chunked import ChunkedReader
 from collector.wire.head import (
     HEAD_LIMIT,
-    Head,
     head_end,
     is_request_line,
     is_status_line,
     may_be_request,
     may_be_response,
 )
+from collector.wire.message import Head
 
 if TYPE_CHECKING:
     from collector.correlate.correlator import Correlator

@@ -38,6 +38,7 @@ class Correlator:
         accept: Accept | None = None,
         include_connections: bool = False,
         read_delay_warning_ms: float = 50.0,
+        connection_limit: int = _CONNECTION_LIMIT,
     ) -> None:
         self.wall_offset_ns = wall_offset_ns
         self.processes = processes
@@ -50,6 +51,7 @@ class Correlator:
         self.not_http = 0
         self.losses: dict[tuple[str, str], int] = {}
         self._run_id = run_id
+        self._connection_limit = connection_limit
         self._accept = accept
         self._include_connections = include_connections
         self._connections: dict[int, Connection] = {}
@@ -76,7 +78,7 @@ class Correlator:
         return out
 
     def _open(self, cookie: int, at_ns: int, *, joined: bool) -> Connection:
-        if len(self._connections) >= _CONNECTION_LIMIT:
+        if len(self._connections) >= self._connection_limit:
             oldest = self._connections.pop(next(iter(self._connections)))
             self.waiting.pop(oldest.cookie, None)
             endings.stand(oldest, at_ns)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from collector.wire.head import Head
+from collector.wire.message import Head
 
 
 class Endpoint(NamedTuple):

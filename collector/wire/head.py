@@ -6,9 +6,8 @@ RFC 9112 sections 2-6. Values of fields that are not wanted are never kept: not 
 import re
 from typing import Final, NamedTuple
 
-import msgspec
-
-from collector.wire.trace_context import NOTHING, Identifiers, parse_traceparent, read_identifiers
+from collector.wire.message import NOTHING, Head, Identifiers
+from collector.wire.trace_context import parse_traceparent, read_identifiers
 
 HEAD_LIMIT: Final = 8192
 
@@ -33,22 +32,6 @@ _TRACE_LINE: Final = re.compile(rb"\ntraceparent: ([^\n]{55})\r\n")  # as most l
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _METHOD_LIMIT: Final = 32
 _DIGITS: Final = frozenset(b"0123456789")
-
-
-class Head(msgspec.Struct, gc=False):
-    """A start line and the fields that matter. `length`: Content-Length; -1 none, -2 not to be known."""
-
-    method: str | None = None
-    target: bytes = b""
-    status: int = 0
-    version: str = "1.1"
-    host: str | None = None
-    length: int = -1
-    chunked: bool = False
-    unknown_coding: bool = False
-    truncated: bool = False
-    identifiers: Identifiers = NOTHING
-    invalid: tuple[str, ...] = ()
 
 
 def may_be_request(data: bytes) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
+from collector.wire.message import NOTHING, Identifiers
 
 _VERSION_00: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE: Final = b"0" * 32
@@ -17,20 +17,6 @@ _ID_LIMIT: Final = 64  # of x-trace-id
 _TEXT_LIMIT: Final = 255  # of request IDs and idempotency keys
 
 Fields = Mapping[bytes, Sequence[bytes]]
-
-
-class Identifiers(msgspec.Struct, frozen=True, gc=False):
-    """What the header section says about who asks; `invalid` lists fields that break their specification."""
-
-    trace_id: str | None = None
-    span_id: str | None = None
-    trace_source: str | None = None
-    request_id: str | None = None
-    idempotency_key: str | None = None
-    invalid: tuple[str, ...] = ()
-
-
-NOTHING: Final = Identifiers()
 
 
 def parse_traceparent(value: bytes) -> tuple[str, str] | None:

@@ -4,9 +4,8 @@ import gc
 
 import pytest
 
-from collector.correlate import correlator as correlator_module
 from collector.domain.observed import Changed, ChangeKind, Moved
-from tests.support.traffic import RECEIVED, SENT, Wire
+from tests.support.traffic import RECEIVED, SENT, Wire, correlator
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LATER_NS = 10**9
@@ -100,9 +99,8 @@ def test_bytes_of_a_muted_body_still_open_at_the_end_are_the_kernel_s():
     assert (event.outcome, event.bytes_received) == (None, len(head) + 400_000)
 
 
-def test_a_full_connection_table_gives_up_the_oldest_without_a_guess(monkeypatch):
-    monkeypatch.setattr(correlator_module, "_CONNECTION_LIMIT", 1)
-    first = Wire().ask(get(1)).step(5)
+def test_a_full_connection_table_gives_up_the_oldest_without_a_guess():
+    first = Wire(correlator(connection_limit=1)).ask(get(1)).step(5)
     second = Wire(first.core, cookie=8)
     (event,) = second.told
     assert (event.target, event.outcome, event.quality.truncated) == ("/1", None, True)

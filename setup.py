@@ -1,0 +1,21 @@
+"""What pyproject.toml cannot say: with NETSCOPE_COMPILE=1 mypyc compiles the core, from the same Python text.
+
+That halves the CPU that an exchange costs: docs/decisions/0014-core-compiled-at-install.md. A checkout runs as written.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import setup
+
+CORE = ("collector/wire", "collector/correlate")
+INTERPRETED = {"__init__.py", "message.py"}  # msgspec makes the classes of message.py itself
+
+extensions = []
+if os.environ.get("NETSCOPE_COMPILE") == "1":  # noqa: TID251  # the build has no other configuration
+    from mypyc.build import mypycify
+
+    modules = sorted(str(path) for folder in CORE for path in Path(folder).glob("*.py") if path.name not in INTERPRETED)
+    extensions = mypycify(["--config-file=", "--ignore-missing-imports", *modules], group_name="netscope_core")
+
+setup(ext_modules=extensions)
