@@ -80,6 +80,16 @@ class Driven:
                     self.closed = json.loads(rest)
                     self.ledger.lost.update(self.closed["lost"])
 
+    def says(self, event, *, after=0, within=60):
+        """Wait for a log event of the shipper; return the number of lines read up to and with it."""
+        ends = time.monotonic() + within
+        while time.monotonic() < ends:
+            for number, line in enumerate(self.errors[after:], after + 1):
+                if f'"event":"{event}"'.encode() in line:
+                    return number
+            time.sleep(0.02)
+        raise AssertionError(f"no {event!r} within {within} s: {b''.join(self.errors[-5:])!r}")
+
     def kill(self, *, shipper: bool = True):
         self.process.send_signal(signal.SIGKILL)
         if shipper and self.shipper:

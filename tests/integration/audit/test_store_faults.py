@@ -1,0 +1,136 @@
+"""The gateway goes away, hangs, dies, is full, refuses: nothing is lost, nothing is there twice, capture does not notice."""
+
+import json
+import os
+import time
+
+import pytest
+
+from tests.support import rgw
+from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, judge
+
+FULL = os.environ.get("NETSCOPE_FULL") == "1"
+RATE = 2000
+
+
+@pytest.fixture
+def own_gateway(tmp_path):
+    """A gateway that this test may harm."""
+    found = rgw.start(tmp_path / "ceph")
+    yield found
+    found.call("wipe")
+
+
+def spool_backlog(settings):
+    """Return how many sealed segments have no receipt yet."""
+    spool = settings.spool
+    sealed = [name for name in os.listdir(f"{spool}/segments") if name.endswith(".seg")]
+    return len([name for name in sealed if not os.path.exists(f"{spool}/receipts/{name[:12]}.json")])
+
+
+def hang(gateway):
+    gateway.call("sig", "rgw", "STOP")
+    return lambda: gateway.call("sig", "rgw", "CONT")
+
+
+def die(gateway):
+    gateway.call("sig", "rgw", "KILL")
+    return lambda: gateway.call("respawn", "rgw")
+
+
+def osd_stops(gateway):
+    gateway.call("sig", "osd", "STOP")
+    return lambda: gateway.call("sig", "osd", "CONT")
+
+
+def suspended(gateway):
+    gateway.call("admin", "user", "suspend", "--uid=netscope")
+    return lambda: gateway.call("admin", "user", "enable", "--uid=netscope")
+
+
+def revoked(gateway):
+    gateway.call("admin", "key", "rm", "--uid=netscope", f"--access-key={rgw.ACCESS}")
+    return lambda: gateway.call(
+        "admin", "key", "create", "--uid=netscope", f"--access-key={rgw.ACCESS}", f"--secret-key={rgw.SECRET}"
+    )
+
+
+def quota(gateway):
+    gateway.call("admin", "quota", "set", "--quota-scope=user", "--uid=netscope", "--max-size=4096")
+    gateway.call("admin", "quota", "enable", "--quota-scope=user", "--uid=netscope")
+    return lambda: gateway.call("admin", "quota", "disable", "--quota-scope=user", "--uid=netscope")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("locks", [False, True], ids=["plain", "locked"])
+def test_every_fault_of_the_gateway(own_gateway, settings, locks, capsys):
+    own_gateway.bucket("audit", locks=locks)
+    wanted = settings(
+        own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=1.0),
+        segment_bytes=200_000,
+        retry_seconds=0.5,
+    )
+    ledger = Ledger()
+    run = Driven(ledger, wanted, "f", environment=rgw.ENVIRONMENT, rate=RATE, group=20, close_s=60)
+    heard, told = 0, {}
+    faults = (hang, die, osd_stops, suspended, revoked, quota)
+    for fault in (
+        faults if FULL or not locks else faults[:3]
+    ):  # where versions are kept, what matters is what is repeated
+        time.sleep(0.3)
+        mend = fault(own_gateway)
+        heard = run.says("store refuses", after=heard, within=30)
+        told[fault.__name__] = json.loads(run.errors[heard - 1])["problem"][-70:]
+        time.sleep(0.3)
+        assert run.process.poll() is None
+        mend()
+        heard = run.says("store accepts again", after=heard, within=30)
+    assert run.finish() == 0, b"".join(run.errors)[-2000:]
+    lines, _, versions = archived_in_bucket(own_gateway.client(), "audit")
+    found = judge(ledger, lines, versions)
+    with capsys.disabled():
+        print(f"\n{json.dumps(told, indent=1)}\n{run.closed}\n{found}")
+    assert found.sound
+    assert found.issued == found.acknowledged == found.archived
+    assert run.closed["lost"] == {}
+
+
+@pytest.mark.timeout(3000)
+def test_a_long_outage(own_gateway, settings, capsys):
+    outage = 1200 if FULL else 15
+    own_gateway.bucket("audit")
+    wanted = settings(own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=2.0), segment_bytes=1 << 20)
+    ledger = Ledger()
+    run = Driven(ledger, wanted, "o", environment=rgw.ENVIRONMENT, rate=RATE, group=20, close_s=60)
+    time.sleep(2)
+    before = memory(run.shipper)
+    own_gateway.call("sig", "rgw", "KILL")
+    began, waited = time.monotonic(), len(ledger.acknowledged)
+    time.sleep(outage / 2)
+    middle = memory(run.shipper)
+    time.sleep(outage / 2)
+    waited = len(ledger.acknowledged) - waited
+    after = memory(run.shipper)
+    own_gateway.call("respawn", "rgw")
+    outage, drained = time.monotonic() - began, time.monotonic()
+    while spool_backlog(wanted) > 1:
+        assert time.monotonic() - drained < 300
+        time.sleep(0.02)
+    drained = time.monotonic() - drained
+    assert run.finish() == 0
+    lines, _, versions = archived_in_bucket(own_gateway.client(), "audit")
+    found = judge(ledger, lines, versions)
+    with capsys.disabled():
+        print(
+            f"\noutage of {outage:.0f} s, {waited} events waited, drained in {drained:.2f} s: "
+            f"{waited / drained / RATE:.0f} times real time; shipper's RSS {before} {middle} {after} KiB\n{run.closed}\n{found}"
+        )
+    assert found.sound
+    assert found.issued == found.acknowledged == found.archived
+    assert waited / drained / RATE >= 10
+    assert after - before < 4096
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
