@@ -49,7 +49,8 @@ def bind(at: Address) -> socket.socket:
     """Return a listening socket. Raises CollectorProblem."""
     host = "127.0.0.1" if at.host == "localhost" else at.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol by name: asyncio sets TCP_NODELAY only where it stands there
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, at.port))

@@ -3,7 +3,9 @@
 import contextlib
 import logging as standard
 import os
+import queue
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -16,6 +18,8 @@ from collector.config import LEVELS
 _NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _A_SECOND: Final = {"debug": 5, "info": 50, "warning": 20, "error": 20}  # events of one name
 _NAMES: Final = 256  # names that are told apart
+_WAITING_LINES: Final = 2_000
+_LAST_S: Final = 1.0
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -52,7 +56,8 @@ class Log:
         **fields: Any,
     ) -> None:
         self.level = level
-        self._write = write or _to_stderr
+        self._stderr = StderrWriter()
+        self._write = write or self._stderr
         self._wall_ns = wall_ns
         self._fields = fields
         self._thinning = Thinning()
@@ -77,6 +82,10 @@ class Log:
         at = min(max(LEVELS.index(self.level) + steps, 0), len(LEVELS) - 1)
         before, self.level = self.level, LEVELS[at]
         self("warning", "log_level_changed", before=before, after=self.level)
+
+    def close(self) -> None:
+        """Write what waits, for a moment."""
+        self._stderr.close(_LAST_S)
 
     def obey_signals(self) -> None:
         """SIGUSR1: one level more is told; SIGUSR2: one less."""
@@ -107,9 +116,38 @@ class _Forward(standard.Handler):
         self._log(level, "library_log", logger=record.name, message=record.getMessage()[:500], exc_info=error)
 
 
-def _to_stderr(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads the log any more; the service goes on
-        os.write(2, line.encode())  # whole, and safe in a signal handler
+class StderrWriter:
+    """Writes lines in a thread of its own: an unread stderr stops nothing. What finds no room is counted."""
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self.lost = 0
+        self._descriptor = descriptor
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # its put may be called in signal handlers
+        self._thread: threading.Thread | None = None  # not before we have forked and given root up: it would keep it
+
+    def __call__(self, line: str) -> None:
+        """Queue a line."""
+        if self._lines.qsize() >= _WAITING_LINES:
+            self.lost += 1
+            return
+        self._lines.put(line)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
+
+    def close(self, seconds: float) -> None:
+        """Write what waits, but wait no longer than that."""
+        self._lines.put(None)
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            if self.lost:
+                lost, self.lost = self.lost, 0
+                line += f'{{"level":"warning","event":"log_lines_lost","count":{lost}}}\n'
+            with contextlib.suppress(OSError):  # nobody reads the log any more; the service goes on
+                os.write(self._descriptor, line.encode())
 
 
 def _instant(wall_ns: int) -> str:

@@ -54,9 +54,13 @@ def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) 
     """Observe and serve until told to end; return the exit code. Needs root to start. Raises CollectorProblem."""
     at = listening.address(config.listen)
     token = listening.token(at, config.token_file)
-    served = Served(config, at, parts, Log(config.log_level), token=token, release=release)
+    log = Log(config.log_level)
+    served = Served(config, at, parts, log, token=token, release=release)
     served.filtered = bool(settings.pids or settings.comms or settings.ports or settings.cgroups)
-    return service.serve(replace(settings, include_connections=True, accept=served.accept), served)
+    try:
+        return service.serve(replace(settings, include_connections=True, accept=served.accept), served)
+    finally:
+        log.close()
 
 
 class Served:

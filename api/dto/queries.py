@@ -16,7 +16,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_NAME)]
 Limit = Annotated[int, Meta(ge=1, le=500, description="events a page")]
 Cursor = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\.[0-9]{1,15}$", description="`next` of the page before")]
 Instant = Annotated[str, Meta(pattern=_INSTANT, description="RFC 3339, UTC: 2026-11-21T06:00:00Z")]
-Filter = Annotated[str, Meta(max_length=2048, description="words of the filter grammar")]
+Filter = Annotated[str, Meta(min_length=1, max_length=2048, description="words of the filter grammar")]
 
 
 class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

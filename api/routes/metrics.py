@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from api import responses
 from api.dto.queries import NetworkQuery, NoQuery
-from api.errors import unavailable
+from api.errors import bad_parameter, unavailable
 from api.extractors.request import query_of, state_of
 from collector.domain.metrics import MetricsReader
 
@@ -24,6 +24,8 @@ def _engine(request: Request) -> MetricsReader:
 async def network(request: Request) -> Response:
     """Return the traffic of a window."""
     asked = query_of(request, NetworkQuery)
+    if asked.route is not None and asked.peer is not None:
+        raise bad_parameter("peer", "cannot be asked for together with route")
     return responses.json(
         _engine(request).network(service=asked.service, route=asked.route, peer=asked.peer, window=asked.window)
     )

@@ -2,10 +2,11 @@ import json
 import logging
 import os
 import signal
+import threading
 
 import pytest
 
-from collector.logging import Log
+from collector.logging import Log, StderrWriter
 
 
 @pytest.fixture
@@ -106,3 +107,21 @@ def test_what_libraries_log_appears_among_ours(written):
         root.handlers, root.level = before
     (found,) = map(json.loads, written)
     assert (found["logger"], found["message"]) == ("uvicorn.error", "connection refused: slow-head")
+
+
+def test_who_does_not_read_the_log_stops_nothing_and_is_told_what_was_lost():
+    ours, theirs = os.pipe()
+    writer = StderrWriter(theirs)
+    line = "x" * 1_000 + "\n"
+    for _ in range(5_000):
+        writer(line)
+    assert writer.lost > 2_000
+    lost, data = writer.lost, b""
+    while b"log_lines_lost" not in data:
+        data += os.read(ours, 1 << 16)
+    assert f'"count":{lost}'.encode() in data
+    threading.Thread(target=writer.close, args=(10,)).start()
+    while data.count(b"\n") < 5_000 - lost + 1:
+        data += os.read(ours, 1 << 16)
+    for end in (ours, theirs):
+        os.close(end)
