@@ -3,7 +3,7 @@ import { useEffect, useState } from "./vendor/hooks.mjs";
 import { Feed, pagesSince } from "./feed.js";
 import { go, onView, view } from "./link.js";
 import { Problem, getJson, getText } from "./rest.js";
-import { Store } from "./store.js";
+import { Store, instant } from "./store.js";
 import { parseExposition } from "./exposition.js";
 
 const POLLS = {
@@ -120,7 +120,7 @@ function addOlder(items) {
   const known = new Set(live.events.map((one) => one.seq));
   const fresh = items.filter((one) => !known.has(one.seq));
   for (const one of fresh) {
-    one.begin = Date.parse(one.started_at);
+    one.begin = instant(one.started_at);
     live._count(one);
   }
   live.received += fresh.length;

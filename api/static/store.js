@@ -28,6 +28,17 @@ export class Second {
   }
 }
 
+// RFC 3339 with nanoseconds as milliseconds since 1970, to the microsecond.
+const parsed = { text: "", at: 0 };
+export function instant(text) {
+  const second = text.slice(0, 19);
+  if (second !== parsed.text) {
+    parsed.text = second;
+    parsed.at = Date.parse(`${second}Z`);
+  }
+  return parsed.at + Number(`0${text.slice(19, -1)}`) * 1000;
+}
+
 // When the exchange ended (or began, where that is not known), in milliseconds.
 export function endOf(event) {
   return event.begin + (event.elapsed_ms ?? 0);
@@ -133,7 +144,7 @@ export class Store {
     let at = events.length;
     while (at > 0 && events[at - 1].seq > event.seq) at -= 1;
     if (at > 0 && events[at - 1].seq === event.seq) return;
-    event.begin = Date.parse(event.started_at);
+    event.begin = instant(event.started_at);
     if (at === events.length) events.push(event);
     else events.splice(at, 0, event);
     this.received += 1;

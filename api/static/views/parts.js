@@ -1,17 +1,27 @@
-// Where an exchange's time went, as one small bar.
+// Where an exchange's time went: its parts in the order they happened, as one small bar.
 import { html } from "../dom.js";
 import { ms } from "../format.js";
 
-export const PARTS = [
-  ["connect", "connect_ms", "connecting"],
-  ["send", "send_ms", "sending"],
-  ["wait", "wait_ms", "waiting for the other end"],
-  ["read", "read_delay_ms", "in the kernel, unread"],
-  ["receive", "receive_ms", "receiving"],
+const CLIENT = [
+  ["send", "send_ms", "sending the request"], ["wait", "wait_ms", "waiting for the other end"],
+  ["read", "read_delay_ms", "the answer lay unread in the kernel"], ["receive", "receive_ms", "receiving the answer"],
+];
+const SERVER = [
+  ["read", "read_delay_ms", "the request lay unread in the kernel"], ["receive", "receive_ms", "receiving the request"],
+  ["wait", "wait_ms", "its own work"], ["send", "send_ms", "sending the answer"],
 ];
 
+// [{name, words, value, from}] in ms from the exchange's beginning; connecting stands before it.
 export function partsOf(event) {
-  return PARTS.map(([name, field, words]) => ({ name, words, value: event[field] })).filter((one) => one.value !== null && one.value > 0);
+  const found = [];
+  if (event.connect_ms > 0) found.push({ name: "connect", words: "connecting", value: event.connect_ms, from: -event.connect_ms });
+  let from = 0;
+  for (const [name, field, words] of event.role === "server" ? SERVER : CLIENT) {
+    const value = event[field];
+    if (value > 0) found.push({ name, words, value, from });
+    from += value ?? 0;
+  }
+  return found;
 }
 
 export function Parts({ event }) {

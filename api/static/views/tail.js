@@ -7,6 +7,7 @@ import { model, useBeat } from "../model.js";
 import { endOf } from "../store.js";
 import { matches, parseBrush, sayBrush } from "../brush.js";
 import { Parts } from "./parts.js";
+import { statusOf } from "./status.js";
 import { WINDOWS } from "./topbar.js";
 import { nowOf } from "./tiles.js";
 
@@ -145,12 +146,6 @@ function nothing() {
 }
 
 const SEVERITIES = { error: ["✕", "error"], warning: ["▲", "warning"], info: ["", ""] };
-
-export function statusOf(event) {
-  if (event.outcome === "ok" || event.outcome === "http_error") return String(event.status_code);
-  const word = event.outcome === null ? "open" : event.outcome.replaceAll("_", " ");
-  return event.status_code ? `${event.status_code} ${word}` : word;
-}
 
 const COLUMNS = [
   ["time", (e) => clock(e.begin), "when it began"],

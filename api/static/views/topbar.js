@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { cls, html } from "../dom.js";
 import { copy, curlCommand, watchCommand } from "../commands.js";
+import { Icon } from "../icons.js";
 import { faultOf } from "../filter.js";
 import { go, view } from "../link.js";
 import { applyFilter, model, togglePause, useModel } from "../model.js";
@@ -26,12 +27,12 @@ export function Topbar() {
         <option value="1m">1 min</option><option value="">5 min</option><option value="15m">15 min</option>
       </select></label>
     <button class=${cls("wide", model.paused && "primary")} aria-pressed=${Boolean(model.paused)} onClick=${togglePause} title="space">
-      ${model.paused ? "▶ Resume" : "❚❚ Pause"}</button>
+      <${Icon} name=${model.paused ? "play" : "pause"} /> ${model.paused ? "Resume" : "Pause"}</button>
     <${Trust} />
     <span class="tools">
-      <button class="icon" onClick=${() => go({ wall: view.wall ? "" : "1" })} aria-pressed=${view.wall === "1"} title="wall mode (w)" aria-label="Wall mode">▦</button>
-      <button class="icon" onClick=${() => { nextTheme(); }} title="theme (t)" aria-label=${`Theme: ${theme() || "as the system"}`}>◐</button>
-      <button class="icon" onClick=${() => go({ panel: "help" })} title="help (?)" aria-label="Help">?</button>
+      <button class="icon" onClick=${() => go({ wall: view.wall ? "" : "1" })} aria-pressed=${view.wall === "1"} title="wall mode (w)" aria-label="Wall mode"><${Icon} name="wall" /></button>
+      <button class="icon" onClick=${() => { nextTheme(); }} title="theme (t)" aria-label=${`Theme: ${theme() || "as the system"}`}><${Icon} name="theme" /></button>
+      <button class="icon" onClick=${() => go({ panel: "help" })} title="help (?)" aria-label="Help"><${Icon} name="help" /></button>
     </span>
   </header>`;
 }
@@ -41,7 +42,7 @@ const STATES = {
 };
 
 function State() {
-  const [mark, word, tone] = model.paused ? ["❚❚", "Paused", "warn"] : STATES[model.connection.kind];
+  const [mark, word, tone] = model.paused ? ["■", "Paused", "warn"] : STATES[model.connection.kind];
   return html`<span class=${`state ${tone}`} id="state"><span aria-hidden="true">${mark}</span> ${word}</span>`;
 }
 
@@ -67,7 +68,7 @@ function Filter() {
       placeholder="filter: status>=500 service=shop latency>250ms" value=${draft} onInput=${typed} onBlur=${() => apply(draft)}
       aria-invalid=${Boolean(told)} aria-describedby="filter-fault" />
     <datalist id="examples">${EXAMPLES.map(([text, why]) => html`<option value=${text}>${why}</option>`)}</datalist>
-    ${draft && html`<button type="button" class="icon" aria-label="Clear the filter" onClick=${() => { setDraft(""); apply(""); }}>×</button>`}
+    ${draft && html`<button type="button" class="icon" aria-label="Clear the filter" onClick=${() => { setDraft(""); apply(""); }}><${Icon} name="close" /></button>`}
     <${CopyMenu} />
     <div id="filter-fault" class="fault" role="status">${told && html`${marked(draft, fault)}<span>${told}</span>`}</div>
   </form>`;
@@ -98,7 +99,7 @@ function CopyMenu() {
   const take = async (text) => setSaid((await copy(text)) ? "copied" : "select the text and copy it");
   const lines = [["In a terminal", watchCommand(view.filter)], ["From the API", curlCommand(view.filter)], ["This view", location.href]];
   return html`<span class="menu" ref=${box}>
-    <button type="button" class="icon" aria-expanded=${open} aria-label="Copy as command" title="copy as command" onClick=${() => { setOpen(!open); setSaid(""); }}>⧉</button>
+    <button type="button" class="icon" aria-expanded=${open} aria-label="Copy as command" title="copy as command" onClick=${() => { setOpen(!open); setSaid(""); }}><${Icon} name="copy" /></button>
     ${open && html`<div class="popover" role="group" aria-label="Copy as command">
       ${lines.map(([name, text]) => html`<div class="copyline"><span>${name}</span><code tabindex="0">${text}</code>
         <button type="button" onClick=${() => take(text)}>Copy</button></div>`)}
