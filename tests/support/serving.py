@@ -49,6 +49,8 @@ class Service:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.read()
                 self.process.kill()
+                self.process.wait()
+                self.process.stderr.close()
                 raise AssertionError(f"not said: {pattern}\n{self.stderr}")
             select.select([self.process.stderr], [], [], 0.1)
         return re.search(pattern, self.stderr, re.MULTILINE)
