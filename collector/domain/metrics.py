@@ -145,12 +145,13 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How much of what happened was seen: "p99 from `recorded` of `kernel`"."""
+    """How much of what happened was seen: "p99 from `answered` of `kernel`". Since the start, all of it."""
 
-    recorded: int  # exchanges taken by the engine, since the start
-    kernel: int | None  # response turns that the kernel counted, since the start; null: never told
-    lost: int  # records that did not arrive or could not be read, since the start
-    ratio: float | None
+    recorded: int  # exchanges taken by the engine
+    answered: int  # of these, with a final response
+    kernel: int | None  # responses that the kernel counted; null: never told
+    lost: int  # records that did not arrive or could not be read
+    ratio: float | None  # answered / kernel
 
 
 class NetworkSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):

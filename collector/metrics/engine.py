@@ -119,11 +119,15 @@ class Engine:
     def coverage(self) -> Coverage:
         """Return how much of what happened was seen."""
         self._store.fold()
-        recorded = self._store.recorded.total()
+        answered = self._store.answered.total()
         kernel = None if self._facts.totals is None else self._facts.totals.get("exchanges")
         lost = 0 if self._facts.records is None else self._facts.records.get("lost", 0)
         return Coverage(
-            recorded=recorded, kernel=kernel, lost=lost, ratio=min(recorded / kernel, 1.0) if kernel else None
+            recorded=self._store.recorded.total(),
+            answered=answered,
+            kernel=kernel,
+            lost=lost,
+            ratio=min(answered / kernel, 1.0) if kernel else None,
         )
 
     def exposition(self, *, openmetrics: bool) -> bytes:

@@ -289,6 +289,8 @@ class Exposition(Collector):
         )
         exchanges = [((role,), store.recorded[role]) for role in _ROLES]
         yield counter("netscope_exchanges", "Exchanges measured", ("role",), exchanges)
+        answered = [((role,), store.answered[role]) for role in _ROLES]
+        yield counter("netscope_answered_exchanges", "Exchanges measured that had a response", ("role",), answered)
         lost = [((stage, why), count) for stage, by in self.losses.items() for why, count in by.items()]
         yield counter("netscope_events_lost", "What was lost, where and why", ("stage", "reason"), lost)
         yield counter(

@@ -59,6 +59,7 @@ class Store:
         self.services: Table[Series] = Table(2 * settings.services + 4, Series)
         self.tcp: Table[Tcp] = Table(3 * settings.services + 6, Tcp)
         self.recorded: Counter[str] = Counter()  # exchanges by role, since the start
+        self.answered: Counter[str] = Counter()  # of these, with a final response
         self.connections: Counter[str] = Counter()  # ended, by role
         self.overflow: Counter[str] = Counter()  # by label
 
@@ -174,6 +175,8 @@ class Store:
                     self.overflow[label] += cell.count
                 route = cell.places.route
                 self.recorded[route.role] += cell.count
+                if cell.kind.status_class != labels.NO_STATUS:
+                    self.answered[route.role] += cell.count
                 key = cell.key
                 if key not in route.requests:
                     key = self._room_for(key, cell.count)

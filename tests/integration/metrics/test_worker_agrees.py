@@ -64,6 +64,9 @@ class Worker:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self._stop.set()
         self._thread.join()
 
@@ -211,10 +214,18 @@ def test_3_saturation_equals_the_workers_own(run):
 
 def test_4_the_totals_of_kernel_metrics_and_api_balance(run):
     own, seen = run.settled()
-    network = run.service.json("/v1/metrics/network?window=1h")
+    run.worker.stop()
+    network = until(
+        lambda: (
+            (found := run.service.json("/v1/metrics/network?window=1h"))["coverage"]["answered"]
+            == found["coverage"]["kernel"]
+            and found
+        )
+    )
     coverage = network["coverage"]
     assert coverage["lost"] == 0
     assert network["client"]["exchanges"] + network["server"]["exchanges"] == coverage["recorded"]
+    assert coverage["recorded"] == coverage["answered"] + seen["timeouts_total"]
     assert seen["attempts_total"] == sum(
         one["traffic"]["exchanges"] for one in network["peers"] if one["peer"] == run.host
     )

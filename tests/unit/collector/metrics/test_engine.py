@@ -164,7 +164,7 @@ def test_metrics_do_not_depend_on_how_events_came_in_batches():
 
 
 def test_facts_of_the_kernel_stay_until_told_anew():
-    one = engine(exchange(), exchange())
+    one = engine(exchange(), exchange(), exchange(status_code=None, outcome="timeout"))
     one.tick(
         NOW,
         KernelFacts(
@@ -175,7 +175,7 @@ def test_facts_of_the_kernel_stay_until_told_anew():
     )
     one.tick(NOW, KernelFacts(ring_fill_ratio=0.5))
     coverage = one.network().coverage
-    assert (coverage.recorded, coverage.kernel, coverage.lost, coverage.ratio) == (2, 4, 1, 0.5)
+    assert (coverage.recorded, coverage.answered, coverage.kernel, coverage.lost, coverage.ratio) == (3, 2, 4, 1, 0.5)
     assert one.losses() == {"kernel": {"ring_full": 1}}
 
 
