@@ -1,6 +1,7 @@
 """`pipeline worker`: from Kafka to the external API until told to stop."""
 
 import asyncio
+import gc
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -94,6 +95,8 @@ async def _run(config: WorkerConfig) -> None:
     listener = Listener(host=config.worker_metrics_host, port=config.worker_metrics_port)
     async with serving(app(worker.state()), listener) as port:
         await outbox.start()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process; looking through it again would stop every call for 10 ms
         log.info("worker_started", metrics_port=port, topic=config.kafka_topic, group=config.kafka_group)
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,8 +1,8 @@
 """One connection, as httpcore2 reads and writes it: asyncio only, exact about what was sent and what was left over.
 
 A response that goes on after its end must never be read as the answer to the next request (RFC 9112, section 11.2). So
-reads stop at the end of the head and at the end of a body of known length; what is left in the buffer makes the
-connection count as readable while idle, and the pool drops it.
+reads stop at the end of the head and at the end of a body of known length; what is left in the buffer, or in the kernel,
+makes the pool drop the connection.
 """
 
 # ruff: noqa: ARG002, ASYNC109, D102 - names and signatures are httpcore2's port; its docstrings hold
@@ -129,12 +129,16 @@ class WireStream(httpcore2.AsyncNetworkStream):
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
+        self._unsent = bytearray()
+        self._reused = False  # the next request is not the first one
         self._left: int | None = 0  # of the body; 0: a head is due, None: as the framing says
         self._tail = b""
         self._tainted = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         wire = self._wire
+        if self._unsent:
+            await self._send()
         while not (size := self._readable(max_bytes)):
             if wire.error is not None:
                 raise httpcore2.ReadError(str(wire.error)) from wire.error
@@ -176,15 +180,27 @@ class WireStream(httpcore2.AsyncNetworkStream):
         if (self._left is None and not self._tail.endswith(b"\r\n\r\n")) or self._left:
             self._tainted = True
         self._left = 0
+        self._reused = True
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         wire = self._wire
         if wire.transport is None or wire.ended:
             raise httpcore2.WriteError("the connection is closed")
-        if not buffer:
-            return
+        if self._reused:
+            self._reused = False
+            if _kernel_has_more(wire.transport):
+                raise httpcore2.ConnectionNotAvailable  # the pool closes it and takes another
+        self._unsent += buffer  # head and body come one by one; sent together they are one call and one segment
+        if len(self._unsent) > _HIGH:
+            await self._send()
+
+    async def _send(self) -> None:
+        wire, data = self._wire, bytes(self._unsent)
+        self._unsent.clear()
+        if wire.transport is None or wire.ended:
+            return  # reading says how it ended
         _note("sent")
-        wire.transport.write(buffer)
+        wire.transport.write(data)
         await wire.drained()
 
     async def aclose(self) -> None:
@@ -216,7 +232,8 @@ class WireStream(httpcore2.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             wire = self._wire
-            return self._tainted or bool(wire.buffer) or wire.ended or _kernel_has_more(wire.transport)
+            # The pool asks this of every idle connection at every call; `write` asks the kernel, of the chosen one.
+            return self._tainted or bool(wire.buffer) or wire.ended
         transport = self._wire.transport
         return transport.get_extra_info(info) if transport is not None else None
 
