@@ -1,8 +1,8 @@
 """One connection, as httpcore2 reads and writes it: asyncio only, exact about what was sent and what was left over.
 
 A response that goes on after its end must never be read as the answer to the next request (RFC 9112, section 11.2). So
-reads stop at the end of the head and at the end of a body of known length; what is left in the buffer, or in the kernel,
-makes the pool drop the connection.
+reads stop at the end of the head and at the end of a body of known length; what is left over, in the buffer or in the
+kernel, makes the pool drop the connection.
 """
 
 # ruff: noqa: ARG002, ASYNC109, D102 - names and signatures are httpcore2's port; its docstrings hold
