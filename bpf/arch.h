@@ -54,6 +54,8 @@ enum {
 #error "no register layout for this architecture: add it here"
 #endif
 
+#define KERNEL_STACK_SIZE 16384 /* THREAD_SIZE; where it is another, a rung without HAS_TASK_HELPERS fails its canary */
+
 #define PF_IO_WORKER_FLAG 0x00000010
 #define PF_KTHREAD_FLAG 0x00200000
 

@@ -71,7 +71,7 @@ INLINE int passes_filters(struct settings *settings, struct sock *sk, struct tcp
 		return 0;
 	if (!settings->filters)
 		return 1;
-	task = (struct task_struct *)current_task_btf();
+	task = this_task();
 	leader = LOAD(task->group_leader);
 	if ((settings->filters & FILTER_PROCESS) && !matches_process(leader, current_pid_tgid() >> 32))
 		return 0;

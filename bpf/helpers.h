@@ -12,6 +12,7 @@ static u64 (*monotonic_ns)(void) = (void *)5;
 static u32 (*smp_processor_id)(void) = (void *)8;
 static u64 (*current_pid_tgid)(void) = (void *)14;
 static u64 (*current_uid_gid)(void) = (void *)15;
+static u64 (*current_task)(void) = (void *)35;
 static long (*current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*socket_cookie)(void *sk) = (void *)46;
 static void *(*storage_get)(void *map, void *sk, void *value, u64 flags) = (void *)107;

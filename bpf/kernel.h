@@ -25,6 +25,25 @@
 	})
 #endif
 
+INLINE struct task_struct *this_task(void)
+{
+#ifdef HAS_TASK_HELPERS
+	return current_task_btf();
+#else
+	return (struct task_struct *)current_task();
+#endif
+}
+
+/* The user's registers, as the system call found them. */
+INLINE struct pt_regs *user_registers(void)
+{
+#ifdef HAS_TASK_HELPERS
+	return (struct pt_regs *)task_pt_regs(current_task_btf());
+#else /* task_pt_regs() of arch/{x86,arm64}/include/asm/processor.h; the canary proves the place */
+	return (struct pt_regs *)(LOAD(this_task()->stack) + KERNEL_STACK_SIZE) - 1;
+#endif
+}
+
 INLINE struct cpu_state *this_cpu(void)
 {
 	u32 cpu = smp_processor_id();
@@ -82,7 +101,11 @@ INLINE int is_tcp(struct sock *sk)
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	protocol = LOAD(sk->sk_protocol);
+#ifdef IDENTITY_BY_ADDRESS
+	return protocol == PROTOCOL_TCP; /* the end of a Multipath TCP socket would not be seen */
+#else
 	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_MPTCP;
+#endif
 }
 
 INLINE struct tcp_sock *tcp_sock_of(struct sock *sk)
@@ -102,14 +125,14 @@ INLINE u64 cookie_of(struct sock *sk)
 /* In tracepoints the socket is typed on every rung: there it gets its cookie if it has none yet. */
 INLINE void ensure_cookie(struct sock *sk)
 {
-#if defined(TYPED_LIFE) && !defined(SOCKET_STORAGE)
+#if !defined(SOCKET_STORAGE) && !defined(IDENTITY_BY_ADDRESS)
 	socket_cookie(sk);
 #endif
 }
 
 INLINE void fill_task(struct task_identity *identity)
 {
-	struct task_struct *task = (struct task_struct *)current_task_btf();
+	struct task_struct *task = this_task();
 	struct task_struct *leader = LOAD(task->group_leader);
 	u64 ids = current_pid_tgid();
 
@@ -125,7 +148,7 @@ INLINE void fill_task(struct task_identity *identity)
 /* The same thread of the same program as before? */
 INLINE int is_task(struct task_identity *identity)
 {
-	struct task_struct *task = (struct task_struct *)current_task_btf();
+	struct task_struct *task = this_task();
 	struct task_struct *leader = LOAD(task->group_leader);
 
 	return identity->tid == LOAD(task->pid) && identity->exec_id == LOAD(leader->self_exec_id) &&

@@ -141,9 +141,9 @@ INLINE int on_destroyed(struct sock *sk)
 	if (tp && (c->flags & CONNECTION_BASED))
 		stream_position(c, tp, RECEIVED); /* nobody reads any more: what no call showed counts too */
 	if ((c->flags & CONNECTION_WATCHED) && tell_change(cpu, lane, c, &step))
-		keep_for_sweep(c);
+		keep_for_sweep(c, sk);
 	else
-		drop_connection(c);
+		drop_connection(c, sk);
 	leave_lane(cpu);
 	return 0;
 }

@@ -8,8 +8,8 @@
 enum map_number {
 	MAP_EVENTS = 1, /* ring buffer of records */
 	MAP_CONNECTIONS =
-		2,    /* hash: socket cookie -> struct connection; beside MAP_SOCKETS only those whose end was lost */
-	MAP_CPUS = 3, /* array, mapped by user space: struct cpu_state */
+		2, /* hash: socket cookie (or address) -> struct connection; beside MAP_SOCKETS only those whose end was lost */
+	MAP_CPUS = 3,      /* array, mapped by user space: struct cpu_state */
 	MAP_SCRATCH = 4,   /* per-CPU array by lane: struct scratch */
 	MAP_SETTINGS = 5,  /* array of one: struct settings */
 	MAP_PROCESSES = 6, /* hash: process ID -> enum process_mode */
@@ -19,7 +19,7 @@ enum map_number {
 	MAP_HINTS = 10,    /* array, mapped by user space: struct hint */
 	MAP_BLANK = 11,    /* array of one: a struct connection of zeros */
 	MAP_SOCKETS = 13,  /* storage at the socket itself: struct connection, on rungs with typed sockets */
-	MAP_CALLS = 12,    /* hash, kprobe rung only: thread and direction -> socket in a running call */
+	MAP_CALLS = 12,    /* hash, rungs kprobe and enter: thread and direction -> socket in a running call */
 };
 
 #define CPU_LANES 4      /* task, softirq, hardirq, NMI */
@@ -61,7 +61,8 @@ struct cpu_state {
 	u64 exchanges;
 	u64 connections; /* watched */
 	u64 losses[LOSS_REASONS];
-	u64 spare[21]; /* to 512 bytes: no two CPUs share a cache line */
+	u64 identities; /* given to connections here, where the kernel has none to give */
+	u64 spare[20];  /* to 512 bytes: no two CPUs share a cache line */
 };
 
 #define CONNECTION_WATCHED 0x01

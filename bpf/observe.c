@@ -6,8 +6,8 @@
 #include "abi.h"
 #include "helpers.h"
 #include "maps.h"
-#include "kernel.h"
 #include "arch.h"
+#include "kernel.h"
 #include "filter.h"
 #include "user_buffer.h"
 #include "records.h"
@@ -23,6 +23,8 @@
 #include "rung_kprobe.h"
 #elif defined(RUNG_EXIT)
 #include "rung_exit.h"
+#elif defined(RUNG_ENTER)
+#include "rung_enter.h"
 #else
 #error "no rung chosen"
 #endif

@@ -57,15 +57,63 @@ INLINE struct connection *make_connection(struct sock *sk)
 }
 
 /* The last record was lost: the totals go where user space finds them. */
-INLINE void keep_for_sweep(struct connection *c)
+INLINE void keep_for_sweep(struct connection *c, struct sock *sk)
 {
 	c->flags |= CONNECTION_GONE;
 	if (map_update(MAP(MAP_CONNECTIONS), &c->cookie, c, MAP_ANY))
 		count_loss(LOSS_CONNECTION_TABLE_FULL);
 }
 
-INLINE void drop_connection(struct connection *c)
+INLINE void drop_connection(struct connection *c, struct sock *sk)
 {
+}
+
+/* Before 5.12 tracing programs can give a socket no cookie: its address names it until it is destroyed, and the
+ * connection gets a number of ours. */
+#elif defined(IDENTITY_BY_ADDRESS)
+
+#define NUMBERS_PER_CPU (1ULL << 40)
+
+INLINE struct connection *find_connection(struct sock *sk)
+{
+	u64 address = (u64)sk;
+
+	return map_lookup(MAP(MAP_CONNECTIONS), &address);
+}
+
+INLINE struct connection *make_connection(struct sock *sk)
+{
+	u64 address = (u64)sk;
+	struct cpu_state *cpu = this_cpu();
+	struct connection *blank, *made;
+	u32 zero = 0;
+
+	blank = map_lookup(MAP(MAP_BLANK), &zero);
+	if (blank)
+		map_update(MAP(MAP_CONNECTIONS), &address, blank, MAP_NOEXIST); /* another CPU may have been first */
+	made = map_lookup(MAP(MAP_CONNECTIONS), &address);
+	if (!made)
+		count_loss(LOSS_CONNECTION_TABLE_FULL);
+	else if (!made->cookie && cpu)
+		made->cookie = smp_processor_id() * NUMBERS_PER_CPU + ++cpu->identities;
+	return made;
+}
+
+INLINE void drop_connection(struct connection *c, struct sock *sk)
+{
+	u64 address = (u64)sk;
+
+	if (map_delete(MAP(MAP_CONNECTIONS), &address))
+		count_loss(LOSS_CONNECTION_DELETE);
+}
+
+/* The address is free for the next socket: kept by its number, which is no kernel address. */
+INLINE void keep_for_sweep(struct connection *c, struct sock *sk)
+{
+	c->flags |= CONNECTION_GONE;
+	if (map_update(MAP(MAP_CONNECTIONS), &c->cookie, c, MAP_ANY))
+		count_loss(LOSS_CONNECTION_TABLE_FULL);
+	drop_connection(c, sk);
 }
 
 #else
@@ -98,12 +146,12 @@ INLINE struct connection *make_connection(struct sock *sk)
 	return made;
 }
 
-INLINE void keep_for_sweep(struct connection *c)
+INLINE void keep_for_sweep(struct connection *c, struct sock *sk)
 {
 	c->flags |= CONNECTION_GONE;
 }
 
-INLINE void drop_connection(struct connection *c)
+INLINE void drop_connection(struct connection *c, struct sock *sk)
 {
 	u64 cookie = c->cookie;
 

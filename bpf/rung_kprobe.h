@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  *
- * Rung 3: kprobes at the entry of tcp_sendmsg and tcp_recvmsg keep the socket for the kretprobe at the return.
+ * Rung 3: kprobes at the entry of tcp_sendmsg and tcp_recvmsg keep the socket for the kretprobe at the return; of
+ * tcp_sendpage too, where sendfile goes that way (before 6.5).
  */
 #pragma once
 
@@ -32,8 +33,7 @@ INLINE int on_return(struct pt_regs *regs, u8 direction)
 		return 0;
 	socket = (struct sock *)*sk;
 	map_delete(MAP(MAP_CALLS), &key);
-	return on_bytes(socket, (struct pt_regs *)task_pt_regs(current_task_btf()), (int)KPROBE_RESULT(regs),
-			direction);
+	return on_bytes(socket, user_registers(), (int)KPROBE_RESULT(regs), direction);
 }
 
 PROGRAM(enter_tcp_sendmsg)(struct pt_regs *ctx)
@@ -55,3 +55,15 @@ PROGRAM(return_tcp_recvmsg)(struct pt_regs *ctx)
 {
 	return on_return(ctx, RECEIVED);
 }
+
+#ifdef SENDPAGE_ARGUMENTS
+PROGRAM(enter_tcp_sendpage)(struct pt_regs *ctx)
+{
+	return keep_socket(ctx, SENT);
+}
+
+PROGRAM(return_tcp_sendpage)(struct pt_regs *ctx)
+{
+	return on_return(ctx, SENT);
+}
+#endif

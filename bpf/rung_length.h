@@ -7,11 +7,10 @@
 
 PROGRAM(sock_send_length)(u64 *ctx)
 {
-	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1], SENT);
+	return on_bytes((struct sock *)ctx[0], user_registers(), (int)ctx[1], SENT);
 }
 
 PROGRAM(sock_recv_length)(u64 *ctx)
 {
-	return on_bytes((struct sock *)ctx[0], (struct pt_regs *)task_pt_regs(current_task_btf()), (int)ctx[1],
-			RECEIVED);
+	return on_bytes((struct sock *)ctx[0], user_registers(), (int)ctx[1], RECEIVED);
 }

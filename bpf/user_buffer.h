@@ -20,7 +20,7 @@ INLINE int is_multiple(u64 number)
 /* Rule: take the call from the registers only in a 64-bit user task inside a system call that we know. */
 INLINE void read_call(struct call *call, struct pt_regs *regs, u32 length, u8 direction)
 {
-	struct task_struct *task = (struct task_struct *)current_task_btf();
+	struct task_struct *task = this_task();
 	u64 number = SYSCALL_NUMBER(regs);
 
 	call->length = length;

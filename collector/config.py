@@ -15,7 +15,7 @@ from collector.errors import ConfigurationProblem, nearest
 
 PREFIX: Final = "NETSCOPE_"
 DIRECTORY: Final = Path("/etc/netscope")
-_RUNGS: Final = ("auto", "length", "fexit", "kprobe", "exit")
+_RUNGS: Final = ("auto", "length", "fexit", "kprobe", "exit", "enter")
 LEVELS: Final = ("debug", "info", "warning", "error")
 _IGNORED: Final = frozenset({"NETSCOPE_TEST_RUNG"})  # the test suite's own
 

@@ -48,7 +48,7 @@ _WHAT = (
     click.option("--cgroup", "cgroups", multiple=True, metavar="PATH", help="Only this cgroup (v2) and below."),
     click.option("--duration", type=float, metavar="SECONDS", help="End after so long."),
 )
-_RUNG = click.option("--rung", metavar="NAME", help="Force one rung: length, fexit, kprobe, exit.")
+_RUNG = click.option("--rung", metavar="NAME", help="Force one rung: length, fexit, kprobe, exit, enter.")
 _WATCH = (
     click.argument("words", nargs=-1, metavar="[FILTER]... [-- CMD ...]"),
     click.option("--json", "as_json", is_flag=True, help="NDJSON on stdout, one event a line, the summary last."),

@@ -14,6 +14,7 @@ from collector.kernel.errors import KernelRefused
 VMLINUX: Final = Path("/sys/kernel/btf/vmlinux")
 
 _MAGIC: Final = 0xEB9F
+_KIND_ENUM: Final = 6
 _KIND_TYPEDEF: Final = 8
 _KIND_FUNC: Final = 12
 _KIND_FUNC_PROTO: Final = 13
@@ -24,13 +25,16 @@ _EXTRA: Final = {
     19: (0, 12),
 }  # fmt: skip
 _PREFIX: Final = b"btf_trace_"
+_HELPERS: Final = b"bpf_func_id\0"
+_HELPER_PREFIX: Final = "BPF_FUNC_"
 
 
 class KernelTypes(msgspec.Struct, frozen=True):
-    """What the loader asks of BTF: tracepoint name -> type ID; function name -> (type ID, number of arguments)."""
+    """What the loader asks of BTF: tracepoint -> type ID; function -> (type ID, number of arguments)."""
 
     tracepoints: dict[str, int]
     functions: dict[str, tuple[int, int]]
+    helpers: frozenset[str] = frozenset()  # that this kernel has for some kind of program
 
 
 def read_kernel_types(blob: bytes, functions: frozenset[str]) -> KernelTypes:
@@ -50,6 +54,7 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
     tracepoints: dict[str, int] = {}
     found: dict[str, tuple[int, int]] = {}  # function -> (own ID, prototype's ID)
     prototypes: dict[int, int] = {}
+    helpers: frozenset[str] = frozenset()
     number = 1
     while position < end:
         name, info, other = common.unpack_from(blob, position)
@@ -60,11 +65,18 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
             found[function] = (number, other)
         elif kind == _KIND_FUNC_PROTO:
             prototypes[number] = members
+        elif kind == _KIND_ENUM and blob.startswith(_HELPERS, text + name):
+            starts = (
+                entry[0] for entry in struct.iter_unpack("<II", blob[position + 12 : position + 12 + 8 * members])
+            )
+            helpers = frozenset(_text(blob, text + start).removeprefix(_HELPER_PREFIX) for start in starts)
         fixed, each = _EXTRA[kind]
         position += 12 + fixed + each * members
         number += 1
     return KernelTypes(
-        tracepoints=tracepoints, functions={n: (own, prototypes[proto]) for n, (own, proto) in found.items()}
+        tracepoints=tracepoints,
+        functions={n: (own, prototypes[proto]) for n, (own, proto) in found.items()},
+        helpers=helpers,
     )
 
 

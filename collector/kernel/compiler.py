@@ -27,10 +27,10 @@ def sources() -> Path:
 
 
 def compile_programs(
-    cache: Path, identity: str, definitions: tuple[str, ...], names: tuple[str, ...]
+    cache: Path, identity: str, definitions: tuple[str, ...], names: tuple[str, ...], *, machine: str | None = None
 ) -> dict[str, bytes]:
     """Return name -> instructions for one rung, from the cache or compiled now. Raises KernelRefused."""
-    flags = (f"-D{_ARCHITECTURES[platform.machine()]}", *(f"-D{definition}" for definition in definitions))
+    flags = (f"-D{_ARCHITECTURES[machine or platform.machine()]}", *(f"-D{definition}" for definition in definitions))
     stored = cache / f"programs-{identity}-{_fingerprint(flags, names)}.msgpack"
     if (kept := _read_stored(stored)) is not None:
         return kept

@@ -3,20 +3,12 @@
 What was seen to work is not called broken: where a rung loads and fires, nothing else can be more than a warning.
 """
 
-from typing import Final
-
 import msgspec
 
 from collector.kernel.doctor_checks import Check, host_checks
 from collector.kernel.host_facts import HostFacts
 from collector.kernel.request import RungResult
-
-_NEEDS: Final = {
-    "length": "Linux 6.3 or later has these tracepoints",
-    "fexit": "wants CONFIG_DEBUG_INFO_BTF and BPF trampolines (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)",
-    "kprobe": "wants CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-    "exit": "wants raw tracepoints (CONFIG_BPF_EVENTS) and bpf_task_pt_regs (Linux 5.15)",
-}
+from collector.kernel.rungs import BY_NAME
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +67,5 @@ def _rung(rung: RungResult, *, better: bool) -> Check:
         cost = f", {rung.cost_ns:.0f} ns per send and receive" if rung.cost_ns else ""
         return Check(group="ladder", name=rung.name, status="ok", detail=f"loads and fires{cost}")
     if better:
-        return Check(
-            group="ladder", name=rung.name, status="warning", detail=rung.reason, fix=_NEEDS.get(rung.name, "")
-        )
+        return Check(group="ladder", name=rung.name, status="warning", detail=rung.reason, fix=BY_NAME[rung.name].needs)
     return Check(group="ladder", name=rung.name, status="note", detail=f"{rung.reason} (not needed)")

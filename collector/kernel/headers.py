@@ -38,15 +38,18 @@ def btf_hash() -> str:
         raise KernelRefused(f"{btf.VMLINUX}: {problem.strerror}") from problem
 
 
-def header_tree(cache: Path, identity: str) -> Path:
-    """Return the tree for this kernel, made now if the cache does not hold it. bpftool dumps the types."""
+def header_tree(cache: Path, identity: str, *, types: Path = btf.VMLINUX, release: str | None = None) -> Path:
+    """Return the tree for this kernel, made now if the cache does not hold it. bpftool dumps the types.
+
+    `types` and `release` name another kernel than the running one.
+    """
     tree = cache / f"headers-{identity}"
     if (tree / "complete").exists():
         return tree
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
     try:
-        _write_tree(making / "include", _dump_types())
+        _write_tree(making / "include", _dump_types(types), kernel_version(release))
         (making / "complete").touch()
         shutil.rmtree(tree, ignore_errors=True)
         making.rename(tree)
@@ -58,8 +61,8 @@ def header_tree(cache: Path, identity: str) -> Path:
     return tree
 
 
-def _dump_types() -> str:
-    command = ["bpftool", "btf", "dump", "file", str(btf.VMLINUX), "format", "c"]
+def _dump_types(source: Path) -> str:
+    command = ["bpftool", "btf", "dump", "file", str(source), "format", "c"]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
     except FileNotFoundError as problem:
@@ -68,7 +71,7 @@ def _dump_types() -> str:
         raise KernelRefused(f"bpftool btf dump: {problem.stderr.strip()}") from problem
 
 
-def _write_tree(include: Path, types: str) -> None:
+def _write_tree(include: Path, types: str, version: tuple[int, int, int]) -> None:
     for name in _EMPTY:
         (include / name).parent.mkdir(parents=True, exist_ok=True)
         (include / name).touch()
@@ -76,7 +79,7 @@ def _write_tree(include: Path, types: str) -> None:
     (include / "vmlinux.h").write_text(types)
     (include / "linux/kconfig.h").write_text(_KCONFIG)
     (include / "linux/helper_fill.h").write_text(_missing_helpers(types))
-    (include / "linux/version.h").write_text(_version_header())
+    (include / "linux/version.h").write_text(_version_header(*version))
     (include / "asm/page.h").write_text(f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n")
 
 
@@ -88,14 +91,13 @@ def _missing_helpers(types: str) -> str:
     )
 
 
-def _version_header() -> str:
-    a, b, c = kernel_version()
+def _version_header(a: int, b: int, c: int) -> str:
     macro = "#define KERNEL_VERSION(a,b,c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))\n"
     return f"#define LINUX_VERSION_CODE {(a << 16) + (b << 8) + min(c, 255)}\n{macro}"
 
 
-def kernel_version() -> tuple[int, int, int]:
-    """Return the running kernel's version as numbers; what is not a number counts as 0."""
-    parts = platform.release().replace("-", ".").split(".")
+def kernel_version(release: str | None = None) -> tuple[int, int, int]:
+    """Return a kernel's version (the running one's) as numbers; what is not a number counts as 0."""
+    parts = (release or platform.release()).replace("-", ".").split(".")
     numbers = [int(part) if part.isdigit() else 0 for part in (*parts, "0", "0")[:3]]
     return numbers[0], numbers[1], numbers[2]

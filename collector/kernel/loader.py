@@ -103,10 +103,10 @@ def _try_rung(
     )
     if isinstance(chosen, str):
         return RungResult(name=rung.name, loaded=False, fired=False, reason=chosen), None
-    attempt = Load(request, socket_storage=rung.plain_loads)
+    attempt = Load(request, socket_storage=chosen.socket_storage)
     try:
         attempt.run(chosen, identity, types)
-        if not rung.plain_loads:
+        if chosen.cookies:
             census.give_cookies()
     except KernelRefused as refusal:
         attempt.close()

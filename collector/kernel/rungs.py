@@ -34,7 +34,8 @@ class Rung:
     number: int
     definition: str
     programs: tuple[Program, ...]
-    plain_loads: bool
+    typed_sockets: bool  # pointers carry BTF: plain loads, and entries stand at the sockets
+    needs: str  # what the kernel must have for it, for doctor
     blind_to: tuple[str, ...]  # what this rung cannot see, for doctor
 
 
@@ -42,53 +43,78 @@ def _tracepoints(*names: str) -> tuple[Program, ...]:
     return tuple(Program(name=name, hook=Hook.TRACEPOINT, target=name) for name in names)
 
 
+def _entry_and_return(function: str) -> tuple[Program, ...]:
+    return tuple(
+        Program(name=f"{prefix}_{function}", hook=hook, target=function)
+        for prefix, hook in (("enter", Hook.KPROBE), ("return", Hook.KRETPROBE))
+    )
+
+
+_FUNCTIONS: Final = ("tcp_sendmsg", "tcp_recvmsg")
+_SENDPAGE: Final = "tcp_sendpage"  # before 6.5 sendfile and splice go this way
+_MULTIPATH: Final = "Multipath TCP"
+
 LENGTH: Final = Rung(
     name="length",
     number=1,
     definition="RUNG_LENGTH",
     programs=_tracepoints("sock_send_length", "sock_recv_length"),
-    plain_loads=True,
+    typed_sockets=True,
+    needs="Linux 6.3 or later has these tracepoints",
     blind_to=("payload of sendfile, splice and io_uring (bytes are counted)",),
 )
 FEXIT: Final = Rung(
     name="fexit",
     number=2,
     definition="RUNG_FEXIT",
-    programs=tuple(Program(name=name, hook=Hook.FEXIT, target=name) for name in ("tcp_sendmsg", "tcp_recvmsg")),
-    plain_loads=True,
-    blind_to=LENGTH.blind_to,
+    programs=tuple(Program(name=name, hook=Hook.FEXIT, target=name) for name in _FUNCTIONS),
+    typed_sockets=True,
+    needs="wants BPF trampolines (x86-64, or arm64 from Linux 6.0; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)",
+    blind_to=(*LENGTH.blind_to, _MULTIPATH),
 )
 KPROBE: Final = Rung(
     name="kprobe",
     number=3,
     definition="RUNG_KPROBE",
-    programs=tuple(
-        Program(name=f"{prefix}_{function}", hook=hook, target=function)
-        for function in ("tcp_sendmsg", "tcp_recvmsg")
-        for prefix, hook in (("enter", Hook.KPROBE), ("return", Hook.KRETPROBE))
-    ),
-    plain_loads=False,
-    blind_to=LENGTH.blind_to,
+    programs=tuple(program for function in _FUNCTIONS for program in _entry_and_return(function)),
+    typed_sockets=False,
+    needs="wants CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+    blind_to=FEXIT.blind_to,
 )
 EXIT: Final = Rung(
     name="exit",
     number=4,
     definition="RUNG_EXIT",
     programs=_tracepoints("sys_exit"),
-    plain_loads=False,
+    typed_sockets=False,
+    needs="wants raw tracepoints (CONFIG_BPF_EVENTS, CONFIG_HAVE_SYSCALL_TRACEPOINTS)",
     blind_to=(
         *LENGTH.blind_to,
         "io_uring (seen only as a gap in the stream)",
         "a descriptor that another thread closes during the call",
     ),
 )
-LADDER: Final = (LENGTH, FEXIT, KPROBE, EXIT)
+ENTER: Final = Rung(
+    name="enter",
+    number=5,
+    definition="RUNG_ENTER",
+    programs=_tracepoints("sys_enter", "sys_exit"),
+    typed_sockets=False,
+    needs=EXIT.needs,
+    blind_to=(
+        *LENGTH.blind_to,
+        "io_uring (seen only as a gap in the stream)",
+        "a call that was under way when the watch began (seen as a gap in the stream)",
+    ),
+)
+LADDER: Final = (LENGTH, FEXIT, KPROBE, EXIT, ENTER)
 BY_NAME: Final = {rung.name: rung for rung in LADDER}
 
 _LIFE: Final = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", "tcp_retransmit_skb")
 _READY: Final = "sk_data_ready"
 _ITERATOR: Final = "bpf_sk_storage_map"
-FUNCTIONS: Final = frozenset({"tcp_sendmsg", "tcp_recvmsg", f"bpf_iter_{_ITERATOR}"})
+FUNCTIONS: Final = frozenset({*_FUNCTIONS, _SENDPAGE, f"bpf_iter_{_ITERATOR}"})
+_TASK_HELPERS: Final = "task_pt_regs"  # 5.15; those for the task (5.11), typed cookies (5.12) and storage came before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +124,8 @@ class Plan:
     rung: Rung
     definitions: tuple[str, ...]
     programs: tuple[Program, ...]
+    socket_storage: bool  # entries stand at the sockets
+    cookies: bool  # the kernel names the sockets: those older than the watch want a cookie first
 
 
 def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: bool) -> Plan | str:
@@ -106,9 +134,11 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
     missing += [name for name in _LIFE if name not in types.tracepoints]
     if missing:
         return f"this kernel has no {', '.join(missing)}"
-    definitions = [rung.definition, "TYPED_LIFE"]
+    helpers = _TASK_HELPERS in types.helpers
+    definitions = [rung.definition, "HAS_TASK_HELPERS" if helpers else "IDENTITY_BY_ADDRESS"]
     programs = [*rung.programs, *_tracepoints(*_LIFE)]
-    if rung.plain_loads:
+    socket_storage = helpers and rung.typed_sockets
+    if socket_storage:
         definitions += ["PLAIN_LOADS", "SOCKET_STORAGE"]
         programs.append(Program(name=_ITERATOR, hook=Hook.ITERATOR, target=f"bpf_iter_{_ITERATOR}"))
     if _READY in types.tracepoints:
@@ -119,14 +149,24 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
     if follow_children:
         definitions.append("FOLLOW_CHILDREN")
         programs += _tracepoints("sched_process_fork")
-    if rung is EXIT:
+    if rung in {EXIT, ENTER}:
         definitions.append("LENGTH_COUNTS_MESSAGES")
-    if rung is FEXIT:
+    if rung in {FEXIT, KPROBE}:
+        sends_pages = _SENDPAGE in types.functions
         definitions += [
-            f"{short}_ARGUMENTS={types.functions[name][1]}"
-            for short, name in (("SENDMSG", "tcp_sendmsg"), ("RECVMSG", "tcp_recvmsg"))
+            f"{name.removeprefix('tcp_').upper()}_ARGUMENTS={types.functions[name][1]}"
+            for name in (*_FUNCTIONS, *([_SENDPAGE] if sends_pages else []))
         ]
-    return Plan(rung=rung, definitions=tuple(definitions), programs=tuple(programs))
+        if sends_pages:
+            page = Program(name=_SENDPAGE, hook=Hook.FEXIT, target=_SENDPAGE)
+            programs += [page] if rung is FEXIT else _entry_and_return(_SENDPAGE)
+    return Plan(
+        rung=rung,
+        definitions=tuple(definitions),
+        programs=tuple(programs),
+        socket_storage=socket_storage,
+        cookies=helpers and not socket_storage,
+    )
 
 
 def _exists(program: Program, types: KernelTypes) -> bool:
@@ -139,6 +179,9 @@ def _exists(program: Program, types: KernelTypes) -> bool:
 
 def blind_spots(rung: Rung, types: KernelTypes) -> tuple[str, ...]:
     """Say what cannot be seen here on this rung."""
-    if _READY in types.tracepoints:
-        return rung.blind_to
-    return (*rung.blind_to, "when data became readable: wait and read delay cannot be told apart")
+    blind = list(rung.blind_to)
+    if _TASK_HELPERS not in types.helpers and _MULTIPATH not in blind:
+        blind.append(_MULTIPATH)
+    if _READY not in types.tracepoints:
+        blind.append("when data became readable: wait and read delay cannot be told apart")
+    return tuple(blind)
