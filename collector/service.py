@@ -30,6 +30,7 @@ _EXPIRE_EVERY_NS: Final = 20_000_000
 _WALL_CHECK_EVERY_NS: Final = 1_000_000_000
 _BUSY_RING: Final = 0.05  # above this fill, drain again at once
 _COMMAND_GRACE_NS: Final = 3_000_000_000
+_LAST_RUN_S: Final = 0.005  # for programs that are running as they are detached
 _LAST_DRAIN_NS: Final = 5_000_000_000  # for what the kernel recorded before the end
 
 
@@ -128,9 +129,11 @@ class _Watch:
             self.stop.requested = True
 
     def finish(self) -> None:
-        """Take what the kernel recorded, tell what is open, sum up."""
+        """Let nothing new be recorded, take what was, tell what is open, sum up."""
+        self.probe.detach()
+        time.sleep(_LAST_RUN_S)
         ended = time.monotonic_ns()
-        while self.take() and self.newest_ns < ended and time.monotonic_ns() - ended < _LAST_DRAIN_NS:
+        while self.take() and time.monotonic_ns() - ended < _LAST_DRAIN_NS:
             pass
         now = time.monotonic_ns()
         standing = self.probe.standing(now)

@@ -98,11 +98,15 @@ class Probe:
         """Return the kernel's own totals of what watched connections moved."""
         return self._states.totals()
 
-    def close(self) -> None:
-        """Detach and unmap."""
+    def detach(self) -> None:
+        """Record nothing more. What was recorded, and the counters, can still be read."""
         for descriptor in self._attachments:
             os.close(descriptor)
         self._attachments = []
+
+    def close(self) -> None:
+        """Detach and unmap."""
+        self.detach()
         for part in (self._ring, self._states, self._hints):
             part.close()
 

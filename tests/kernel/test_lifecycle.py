@@ -126,7 +126,7 @@ def test_restart_under_load_joins_existing_connections(watch):
 
 
 @pytest.mark.parametrize("_time", range(6))
-def test_numbers_agree_when_started_under_traffic(watch, _time):
+def test_numbers_agree_when_started_and_ended_under_traffic(watch, _time):
     stop = threading.Event()
 
     def work():
@@ -138,18 +138,21 @@ def test_numbers_agree_when_started_under_traffic(watch, _time):
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        watching = watch()
+        watching = watch("--include-connections")
         time.sleep(0.05)
+        watching.stop()
     finally:
         stop.set()
         thread.join()
-    watching.stop()
-    records = watching.summary["records"]
+    records, kernel = watching.summary["records"], watching.summary["kernel"]
     assert records["lost"] == 0
     assert records["captured"] == records["decoded"] > 0
     # Both ends are one connection each; the first answer of each may belong to a request that came before the start.
-    told = sum(1 for event in watching.exchanges() if event["outcome"] == "ok")
-    assert told <= watching.summary["kernel"]["exchanges"] <= told + 2
+    told = sum(1 for event in watching.exchanges() if event["status_code"])
+    assert told <= kernel["exchanges"] <= told + 2
+    ours = watching.connections()
+    assert sum(one["bytes_sent"] for one in ours) == kernel["bytes_sent"]
+    assert sum(one["bytes_received"] for one in ours) == kernel["bytes_received"]
 
 
 def test_planted_secrets_stay_out_of_everything_that_is_told(watch):
