@@ -16,12 +16,12 @@ from api.state import Access, AppState, Clocks, Limits
 from collector import listening, service
 from collector.bus import Bus
 from collector.config import Config
-from collector.correlate.pools import intake, pools
+from collector.correlate.pools import has_streams, intake, pools, streams
 from collector.domain.audit import AuditSink
 from collector.domain.events import Connection, Exchange, Summary
 from collector.domain.metrics import KernelFacts
 from collector.domain.ports import AuditReader
-from collector.domain.status import ObserverStatus
+from collector.domain.status import ObserverStatus, Stream
 from collector.domain.watching import Told, WatchSettings
 from collector.kernel.self_test import SelfTest
 from collector.logging import Log
@@ -84,6 +84,7 @@ class Served:
         self._attached: service.Attached | None = None
         self._api: ApiThread | None = None
         self._facts_at = self._ticked_at = self._lag_ns = 0
+        self._streams: tuple[Stream, ...] = ()
         self._ready_line = ""
         self._stopping = False
 
@@ -241,6 +242,7 @@ class Served:
             lost=lost,
             ring_fill_ratio=probe.fill_ratio(),
             drain_interval_ns=gap_ns,
+            streams=self._streams,
         )
 
     def _tell_facts(self, now_ns: int) -> None:
@@ -249,6 +251,8 @@ class Served:
             return
         status, feed, attached = self._status, self._state.hub.statistics(), self._attached
         lag_ns, self._lag_ns = self._lag_ns, 0
+        standing = attached.standing(now_ns) if has_streams(attached.correlator) else []
+        self._streams = streams(attached.correlator, standing)
         self._parts.engine.tick(
             now_ns,
             KernelFacts(
@@ -263,7 +267,7 @@ class Served:
                 collector_rss_bytes=_resident_bytes(),
                 rung=status.rung,
                 pools=pools(attached.correlator),
-                intake=intake(attached.correlator, attached.standing(now_ns)) if status.not_http else None,
+                intake=intake(attached.correlator, standing) if status.not_http else None,
                 feed={
                     "published": feed.published,
                     "delivered": feed.delivered,

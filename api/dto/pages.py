@@ -3,6 +3,7 @@
 import msgspec
 
 from collector.domain.events import Connection, Exchange
+from collector.domain.status import Stream
 
 
 class ExchangePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     forgotten: int
     open: int  # connections open now; they are told when they end
+    streams: tuple[Stream, ...]  # of these, what is not HTTP, by service and peer
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

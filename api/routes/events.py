@@ -36,6 +36,7 @@ async def connections(request: Request) -> Response:
     asked, rest = query.split(query.pairs(request.scope["query_string"]), EventsQuery)
     terms, _ = query.terms(rest, asked.filter)
     before = cursor.read(state.epoch, asked.cursor)
+    status = state.observer.status()
     items, following = state.connections.page(before=before, limit=asked.limit, accept=filters.predicate(terms))
     return responses.json(
         ConnectionPage(
@@ -43,7 +44,8 @@ async def connections(request: Request) -> Response:
             next=cursor.make(state.epoch, following),
             kept=len(state.connections),
             forgotten=state.connections.evicted,
-            open=state.observer.status().open_connections,
+            open=status.open_connections,
+            streams=status.streams,
         )
     )
 

@@ -48,5 +48,7 @@ function skip(event) {
   document.getElementById("exchanges")?.focus();
 }
 
-render(html`<${App} />`, document.getElementById("app"));
+const root = document.getElementById("app");
+root.textContent = "";
+render(html`<${App} />`, root);
 begin();

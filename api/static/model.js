@@ -11,6 +11,7 @@ const POLLS = {
   network: { path: "/v1/metrics/network?window=10s", every: 2000 },
   resilience: { path: "/v1/resilience/state", every: 2000 },
   invariants: { path: "/v1/invariants", every: 4000 },
+  streams: { path: "/v1/connections?limit=1", every: 3000 },
   health: { path: "/health/ready", every: 3000, also: [503] },
   exposition: { path: "/metrics", every: 5000, text: true },
 };
@@ -211,13 +212,24 @@ async function poll(name) {
   const before = model.answers[name];
   try {
     const value = text ? parseExposition(await getText(path)) : await getJson(path, {}, { also });
-    model.answers[name] = { value, at: Date.now(), problem: null };
+    model.answers[name] = { value, before: before?.value ?? null, beforeAt: before?.at ?? 0, at: Date.now(), problem: null };
   } catch (problem) {
     model.answers[name] = { value: before?.value ?? null, at: before?.at ?? 0, problem };
     if (problem.status === 401) model.locked = true;
     else if (problem.status && problem.status !== 503 && problem.status !== 404) report(problem);
   }
   if (!model.paused) changed();
+}
+
+// Open connections that are not HTTP, with bytes a second between the last two answers.
+export function streams() {
+  const answer = model.answers.streams;
+  const seconds = answer ? (answer.at - answer.beforeAt) / 1000 : 0;
+  const total = (one) => one.bytes_sent + one.bytes_received;
+  return (answer?.value?.streams ?? []).map((one) => {
+    const old = answer.before?.streams?.find((other) => other.service === one.service && other.peer_ip === one.peer_ip && other.peer_port === one.peer_port && other.local_port === one.local_port);
+    return { ...one, bytes_per_s: old && seconds > 0 && seconds < 60 ? Math.max(0, total(one) - total(old)) / seconds : null };
+  });
 }
 
 function repeat(act, every) {

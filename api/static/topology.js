@@ -7,10 +7,11 @@ const OUTSIDE_LIMIT = 8;
 const EDGES_LIMIT = 24;
 const KAFKA_PORTS = new Set([9092, 9093, 9094, 19092, 29092]);
 
+const LOCAL = "this host";
 const place = (ip, port) => `${ip}:${port}`;
 const named = (event) => event.service ?? event.comm ?? "unknown process";
 
-// others: [{service, peer_ip, peer_port, bytes_per_s}] open connections whose bytes are not HTTP.
+// others: [{service, role, peer_ip, peer_port, bytes_per_s}] open connections whose bytes are not HTTP.
 export function topology(events, untilMs, others = []) {
   const since = untilMs - SPAN_S * 1000;
   let first = events.length;
@@ -33,15 +34,35 @@ export function topology(events, untilMs, others = []) {
       count(edges, node(nodes, "callers", "callers"), node(nodes, named(event), "watched"), event);
     }
   }
-  for (const other of others) {
-    const kafka = KAFKA_PORTS.has(other.peer_port);
-    const address = place(other.peer_ip, other.peer_port);
-    const from = node(nodes, kafka ? `Kafka ${address}` : address, kafka ? "kafka" : "outside");
-    const edge = edgeOf(edges, from, node(nodes, other.service, "watched"));
-    edge.other = true;
-    edge.bytes = (edge.bytes ?? 0) + (other.bytes_per_s ?? 0);
-  }
+  for (const one of directed(others)) stream(nodes, edges, one);
   return laidOut(nodes, folded(nodes, [...edges.values()]));
+}
+
+// Streams from who was connected to (a broker) to who connected (its worker). Where nobody knows who connected, the end that
+// several connections share is the one they were made to.
+function directed(others) {
+  const ends = new Map();
+  const tell = (ip, port) => ends.set(place(ip, port), (ends.get(place(ip, port)) ?? 0) + 1);
+  for (const one of others) {
+    if (one.peer_port !== null) tell(one.peer_ip, one.peer_port);
+    if (one.role === null) tell(LOCAL, one.local_port);
+  }
+  const takers = new Map(others.filter((one) => one.local_port !== null).map((one) => [one.local_port, one.service]));
+  return others.filter((one) => {
+    if (one.role !== null) return one.role === "client";
+    if (KAFKA_PORTS.has(one.peer_port)) return true;
+    const [theirs, ours] = [ends.get(place(one.peer_ip, one.peer_port)), ends.get(place(LOCAL, one.local_port))];
+    return theirs > ours || (theirs === ours && one.peer_port < one.local_port);
+  }).map((one) => ({ ...one, taker: takers.get(one.peer_port) }));
+}
+
+function stream(nodes, edges, other) {
+  const address = place(other.peer_ip, other.peer_port);
+  const kafka = KAFKA_PORTS.has(other.peer_port);
+  const from = other.taker ? node(nodes, other.taker, "watched") : node(nodes, kafka ? `Kafka ${address}` : address, kafka ? "kafka" : "stream");
+  const edge = edgeOf(edges, from, node(nodes, other.service, "watched"));
+  edge.other = true;
+  edge.bytes = (edge.bytes ?? 0) + (other.bytes_per_s ?? 0);
 }
 
 function node(nodes, name, kind) {

@@ -7,10 +7,12 @@ from collector.correlate.connection import NOT_HTTP, Connection
 from collector.correlate.correlator import Correlator
 from collector.domain.metrics import PoolFacts
 from collector.domain.observed import Changed, ChangeKind
+from collector.domain.status import Stream
 
 if TYPE_CHECKING:
     from collector.domain.events import Role
 
+_STREAMS = 200
 _OPEN = frozenset({ChangeKind.OPENED, ChangeKind.STANDING})
 
 
@@ -31,6 +33,45 @@ def pools(correlator: Correlator) -> list[PoolFacts]:
         PoolFacts(service=service, role=role, peer_ip=peer_ip, peer_port=peer_port, open=opened, busy=busy)
         for (service, role, peer_ip, peer_port), (opened, busy) in found.items()
     ]
+
+
+def streams(correlator: Correlator, standing: Iterable[Changed]) -> tuple[Stream, ...]:
+    """Return who talks to whom by something else than HTTP, over connections that are open; the largest ones."""
+    totals = {change.connection: change for change in standing}
+    found: dict[tuple[str, Role | None, str, int | None, int | None], list[int]] = {}
+    for connection in correlator.connections():
+        end, change = connection.end, totals.get(connection.cookie)
+        if end is None or end.service is None or change is None or not _is_other(connection):
+            continue
+        role: Role | None = "client" if connection.connect_ns else None if connection.joined else "server"
+        peer_port = None if role == "server" else end.peer_port
+        local_port = None if role == "client" else end.local_port
+        counts = found.setdefault((end.service, role, end.peer_ip, peer_port, local_port), [0] * 3)
+        for at, more in enumerate((1, change.sent_bytes, change.received_bytes)):
+            counts[at] += more
+    largest = sorted(found.items(), key=lambda one: -one[1][1] - one[1][2])[:_STREAMS]
+    return tuple(
+        Stream(
+            service=service,
+            role=role,
+            peer_ip=ip,
+            peer_port=peer_port,
+            local_port=local_port,
+            connections=counts[0],
+            bytes_sent=counts[1],
+            bytes_received=counts[2],
+        )
+        for (service, role, ip, peer_port, local_port), counts in largest
+    )
+
+
+def has_streams(correlator: Correlator) -> bool:
+    """Tell whether it is worth asking the kernel for the totals of connections that are not HTTP."""
+    return any(_is_other(connection) for connection in correlator.connections())
+
+
+def _is_other(connection: Connection) -> bool:
+    return connection.mode is NOT_HTTP or (connection.joined and not connection.spoke)
 
 
 def _is_open(connection: Connection) -> bool:

@@ -4,6 +4,21 @@ from typing import Protocol
 
 import msgspec
 
+from collector.domain.events import Role
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Open connections of one service to one peer in which no HTTP was seen, as a worker's to its Kafka broker."""
+
+    service: str
+    role: Role | None  # null: open before it was first seen, so nobody knows who connected
+    peer_ip: str
+    peer_port: int | None  # null: many peers connected to this service, each from a port of its own
+    local_port: int | None  # null: this service connected, each time from another port
+    connections: int
+    bytes_sent: int  # over these connections, since they were first seen
+    bytes_received: int
+
 
 class ObserverStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The collector as of `at_ns` (CLOCK_MONOTONIC). Counts are totals since the start."""
@@ -24,6 +39,7 @@ class ObserverStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lost: dict[str, dict[str, int]]  # by stage and reason
     ring_fill_ratio: float
     drain_interval_ns: int  # between the last two drains
+    streams: tuple[Stream, ...] = ()  # once a second
 
 
 class Observer(Protocol):

@@ -79,17 +79,21 @@ export function Charts() {
   </div>`;
 }
 
-const axes = (values, size) => [
-  { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif", space: 90, values: (_, all) => all.map((at) => time(at)) },
-  { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif", size, space: 34, values: (_, all) => all.map(values) },
+const axes = (values, size, filter) => [
+  { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: letters(), size: 36 * scale(), space: 90 * scale(), values: (_, all) => all.map((at) => time(at)) },
+  { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1, ...(filter && { filter }) }, ticks: { show: false }, font: letters(), size: size * scale(), space: 34, ...(filter && { filter }), values: (_, all) => all.map(values) },
 ];
+const scale = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
+const letters = () => `${Math.round(12 * scale())}px system-ui, sans-serif`;
 const time = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
 const plain = { legend: { show: false }, cursor: { y: false, points: { size: 6 }, sync: { key: "netscope" } }, padding: [8, 10, 0, 0] };
-const tenfold = (value) => (value !== null && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9 ? ms(value) : "");
+const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+const decades = (_, splits) => splits.map((value) => (isDecade(value) ? value : null));
+const tenfold = (value) => (value !== null && isDecade(value) ? ms(value) : "");
 
 function latency() {
   return {
-    ...plain, scales: { x: { time: false }, y: { distr: 3 } }, axes: axes(tenfold, 62),
+    ...plain, scales: { x: { time: false }, y: { distr: 3 } }, axes: axes(tenfold, 62, decades),
     series: [{}, { stroke: colour("good"), width: 1.5 }, { stroke: colour("accent"), width: 1.5, dash: [7, 3] }, { stroke: colour("warn"), width: 2 }],
   };
 }
@@ -127,7 +131,7 @@ function Chart({ data, options, label }) {
       watcher?.disconnect();
       plot.current?.destroy();
     };
-  }, []);
+  }, [view.wall]);
   useEffect(() => plot.current?.setData(data));
   return html`<div class="chart" role="img" aria-label=${label} ref=${box}></div>`;
 }

@@ -3,11 +3,18 @@ import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { cls, html } from "../dom.js";
 import { bytes, ms, percent, rate, shown } from "../format.js";
 import { term } from "../filter.js";
-import { applyFilter, model, useBeat } from "../model.js";
+import { applyFilter, streams, useBeat } from "../model.js";
 import { topology } from "../topology.js";
 
 const BOX = { width: 168, height: 50, gap: 34 };
 const MARGIN = 10;
+const WALL = 1.25;
+
+// Everything grows with the page's letters; on the wall a little more.
+function size() {
+  const root = document.documentElement;
+  return (Number.parseFloat(getComputedStyle(root).fontSize) / 14) * (root.classList.contains("wall") ? WALL : 1);
+}
 
 export function useWidth(fallback) {
   const box = useRef(null);
@@ -23,7 +30,7 @@ export function useWidth(fallback) {
 export function ServiceMap() {
   const store = useBeat("map");
   const [box, width] = useWidth(700);
-  const { layers, edges } = topology(store.events, store.frozenAt ?? Date.now(), model.answers.others?.value ?? []);
+  const { layers, edges } = topology(store.events, store.frozenAt ?? Date.now(), streams());
   return html`<section class="panel map" aria-labelledby="map-title">
     <div class="head"><h2 id="map-title">Who talks to whom</h2><span class="dim push">the last minute</span></div>
     <div class="drawing" ref=${box}>${layers.length ? html`<${Drawing} layers=${layers} edges=${edges} width=${width} />` : html`<p class="dim empty">No exchange in the last minute.</p>`}</div>
@@ -34,26 +41,29 @@ export function ServiceMap() {
 
 function Drawing({ layers, edges, width }) {
   const upright = width < 520;
-  const spots = upright ? stacked(layers, width) : sideBySide(layers, width);
-  const height = Math.max(...[...spots.values()].map((spot) => spot.y + spot.height)) + MARGIN;
+  const k = size();
+  const spots = upright ? stacked(layers, width) : sideBySide(layers, width, k);
+  const all = [...spots.values()];
+  const height = Math.max(...all.map((spot) => spot.y + spot.height)) + Math.min(...all.map((spot) => spot.y));
   return html`<svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label="Service map">
     <defs>${["fine", "warn", "bad"].map((tone) => html`<marker id=${`tip-${tone}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path class=${`tip ${tone}`} d="M0 0L8 4L0 8z" /></marker>`)}</defs>
     ${edges.map((edge) => html`<${Edge} key=${edge.key} edge=${edge} spots=${spots} upright=${upright} />`)}
-    ${edges.map((edge) => html`<${Label} key=${edge.key} edge=${edge} spots=${spots} upright=${upright} />`)}
-    ${layers.flat().map((node) => html`<${Node} key=${node.key} node=${node} spot=${spots.get(node.key)} />`)}
+    ${edges.map((edge) => html`<${Label} key=${edge.key} edge=${edge} spots=${spots} upright=${upright} k=${k} />`)}
+    ${layers.flat().map((node) => html`<${Node} key=${node.key} node=${node} spot=${spots.get(node.key)} k=${k} />`)}
   </svg>`;
 }
 
-function sideBySide(layers, width) {
-  const boxWidth = Math.min(BOX.width, (width - MARGIN * 2) / layers.length - 90);
+function sideBySide(layers, width, k) {
+  const boxHeight = BOX.height * k;
+  const boxWidth = Math.min(BOX.width * k, (width - MARGIN * 2) / layers.length - 90);
   const tallest = Math.max(...layers.map((layer) => layer.length));
-  const whole = Math.max(180, tallest * (BOX.height + BOX.gap));
+  const whole = Math.max(180, tallest * (boxHeight + BOX.gap));
   const spots = new Map();
   layers.forEach((layer, column) => {
     const x = layers.length === 1 ? (width - boxWidth) / 2 : MARGIN + (column * (width - MARGIN * 2 - boxWidth)) / (layers.length - 1);
     layer.forEach((node, at) => {
-      const y = MARGIN + ((at + 0.5) * whole) / layer.length - BOX.height / 2;
-      spots.set(node.key, { x, y, width: boxWidth, height: BOX.height });
+      const y = MARGIN + ((at + 0.5) * whole) / layer.length - boxHeight / 2;
+      spots.set(node.key, { x, y, width: boxWidth, height: boxHeight });
     });
   });
   return spots;
@@ -94,23 +104,23 @@ function Edge({ edge, spots, upright }) {
   return html`<path class=${cls("edge", tone, edge.other && "other")} d=${curve(edge, spots, upright).path} stroke-width=${width} marker-end=${`url(#tip-${tone})`} />`;
 }
 
-function Label({ edge, spots, upright }) {
+function Label({ edge, spots, upright, k }) {
   const { x, y } = curve(edge, spots, upright);
   const tone = toneOf(edge);
   if (edge.other) {
-    return html`<g class="flow"><text x=${x} y=${y - 8}>not HTTP</text>${edge.bytes ? html`<text class="dim" x=${x} y=${y + 14}>${bytes(Math.round(edge.bytes))}/s</text>` : null}</g>`;
+    return html`<g class="flow"><text x=${x} y=${y - 8 * k}>not HTTP</text>${edge.bytes ? html`<text class="dim" x=${x} y=${y + 14 * k}>${bytes(Math.round(edge.bytes))}/s</text>` : null}</g>`;
   }
   const errors = edge.errors ? ` ${tone === "bad" ? "✕" : "▲"} ${percent(edge.errorRatio)}` : "";
-  return html`<g class="flow"><text x=${x} y=${y - 8}><tspan class="much">${rate(edge.perSecond)}/s</tspan>${errors && html`<tspan class=${tone}>${errors}</tspan>`}</text>
-    <text class="dim" x=${x} y=${y + 16}>p95 ${ms(edge.p95)}</text></g>`;
+  return html`<g class="flow"><text x=${x} y=${y - 8 * k}><tspan class="much">${rate(edge.perSecond)}/s</tspan>${errors && html`<tspan class=${tone}>${errors}</tspan>`}</text>
+    <text class="dim" x=${x} y=${y + 16 * k}>p95 ${ms(edge.p95)}</text></g>`;
 }
 
-const KINDS = { watched: "observed", outside: "not observed itself", callers: "not observed itself", kafka: "Kafka, by its port" };
+const KINDS = { watched: "observed", outside: "not observed itself", callers: "not observed itself", kafka: "Kafka, by its port", stream: "not HTTP" };
 
-function Node({ node, spot }) {
+function Node({ node, spot, k }) {
   const { x, y, width, height } = spot;
   const name = node.kind === "callers" ? "callers" : shown(node.name);
-  const room = Math.max(6, Math.floor((width - 20) / 8.2));
+  const room = Math.max(6, Math.floor((width - 20) / (8.2 * k)));
   const short = name.length > room ? `${name.slice(0, room - 1)}…` : name;
   const filter = node.kind === "watched" ? term("service", node.name) : node.kind === "outside" ? term("host", node.name) : null;
   const act = filter && (() => applyFilter(filter));
@@ -124,5 +134,5 @@ function Node({ node, spot }) {
   return html`<g class=${cls("node", node.kind)} aria-label=${`${name}, ${KINDS[node.kind]}${act ? ": show only this" : ""}`} ...${more}>
     <title>${`${name} (${KINDS[node.kind]})`}</title>
     ${node.kind === "kafka" ? html`<path d=${`M${x} ${y + 8}a${width / 2} 8 0 0 1 ${width} 0v${height - 16}a${width / 2} 8 0 0 1 ${-width} 0z`} />` : html`<rect x=${x} y=${y} width=${width} height=${height} rx=${node.kind === "watched" ? 10 : height / 2} />`}
-    <text x=${x + width / 2} y=${y + height / 2 - 3}>${short}</text><text class="kind" x=${x + width / 2} y=${y + height / 2 + 14}>${KINDS[node.kind]}</text></g>`;
+    <text x=${x + width / 2} y=${y + height / 2 - 3 * k}>${short}</text><text class="kind" x=${x + width / 2} y=${y + height / 2 + 14 * k}>${KINDS[node.kind]}</text></g>`;
 }

@@ -65,7 +65,7 @@ function Filter() {
   return html`<form class=${cls("filter", told && "faulty")} role="search" onSubmit=${(event) => { event.preventDefault(); apply(draft); }}>
     <label class="sr" for="filter">Filter exchanges</label>
     <input id="filter" type="text" list="examples" autocomplete="off" autocapitalize="off" spellcheck=${false} maxlength="2048"
-      placeholder="filter: status>=500 service=shop latency>250ms" value=${draft} onInput=${typed} onBlur=${() => apply(draft)}
+      placeholder="filter, as status>=500 latency>250ms" value=${draft} onInput=${typed} onBlur=${() => apply(draft)}
       aria-invalid=${Boolean(told)} aria-describedby="filter-fault" />
     <datalist id="examples">${EXAMPLES.map(([text, why]) => html`<option value=${text}>${why}</option>`)}</datalist>
     ${draft && html`<button type="button" class="icon" aria-label="Clear the filter" onClick=${() => { setDraft(""); apply(""); }}><${Icon} name="close" /></button>`}
