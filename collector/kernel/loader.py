@@ -4,6 +4,7 @@ Run as `python -m collector.kernel.loader FD`: one LoadRequest is read from the 
 """
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import abi, attach, btf, canary, census, compiler, headers, maps
+from collector.kernel import abi, attach, btf, canary, census, compiler, headers, maps, privileges
 from collector.kernel.errors import KernelProblem, KernelRefused
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
@@ -122,6 +123,7 @@ def _try_rung(
 
 def main() -> None:
     """Serve one request over the socket named on the command line."""
+    privileges.die_with_parent(signal.SIGKILL)  # with nobody to hand over to, nothing may be attached
     link = socket.socket(fileno=int(sys.argv[1]))
     request = msgspec.json.decode(link.recv(1 << 20), type=LoadRequest)
     try:
