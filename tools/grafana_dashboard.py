@@ -73,7 +73,7 @@ def lines(  # what a panel has
     return _panel("timeseries", title, description, targets, fieldConfig=found, options=options, **more)
 
 
-def number(title: str, description: str, expression: str, *, unit: str, warn: float, bad: float) -> Json:
+def number(title: str, description: str, expression: str, *, unit: str, warn: float, bad: float) -> Json:  # noqa: PLR0913
     """Return one number whose colour says how it is; `bad` below `warn`: less is worse."""
     rising = bad > warn
     steps: list[Json] = [
