@@ -279,3 +279,8 @@ def no_colour() -> bool:
 def aws_environment() -> dict[str, str]:
     """Return the variables with which the AWS CLI is configured."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # noqa: TID251  # the one place
+
+
+def environment_with(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment for a child, and `more`."""
+    return {**os.environ, **more}  # noqa: TID251  # the one place

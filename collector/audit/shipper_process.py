@@ -9,9 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
+from collector import config as configuration
 from collector.audit.settings import ArchiveSettings
 
 _MESSAGE: Final = 1 << 16
+_SMALL: Final = {  # glibc keeps one heap, and gives back what is free: half of the working memory
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+}
 _PAUSE_S: Final = 1.0  # before a shipper that ended is started again
 
 
@@ -36,6 +42,7 @@ class ShipperProcess:
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                env=configuration.environment_with(_SMALL),
             )
         ours.send(msgspec.json.encode(self._settings))
         ours.settimeout(0)

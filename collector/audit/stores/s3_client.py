@@ -21,6 +21,24 @@ _OPERATIONS: Final = frozenset({
     "GetObjectLockConfiguration",
 })  # fmt: skip
 _RawObject: Final = dict[str, msgspec.Raw]
+_RULE: Final = {  # what botocore's own rules come to for a given endpoint with buckets in the path
+    "type": "endpoint",
+    "conditions": [
+        {"fn": "isSet", "argv": [{"ref": "Endpoint"}]},
+        {"fn": "isSet", "argv": [{"ref": "Bucket"}]},
+        {"fn": "parseURL", "argv": [{"ref": "Endpoint"}], "assign": "url"},
+        {"fn": "uriEncode", "argv": [{"ref": "Bucket"}], "assign": "bucket"},
+    ],
+    "endpoint": {
+        "url": "{url#scheme}://{url#authority}{url#normalizedPath}{bucket}",
+        "properties": {
+            "authSchemes": [
+                {"name": "sigv4", "signingName": "s3", "signingRegion": "{Region}", "disableDoubleEncoding": True}
+            ]
+        },
+        "headers": {},
+    },
+}
 
 
 class _SmallLoader(botocore.loaders.Loader):  # type: ignore[misc]  # botocore has no types
@@ -34,15 +52,23 @@ class _SmallLoader(botocore.loaders.Loader):  # type: ignore[misc]  # botocore h
                 return _trimmed(gzip.decompress(data) if found[-1].suffix == ".gz" else data)
         return super().load_service_model(service_name, type_name, api_version)
 
+    def load_data(self, name: str) -> Any:
+        if name == "endpoints":
+            return self.load_data_with_path(name)[0]
+        return self._rules(name) if name.endswith("/endpoint-rule-set-1") else super().load_data(name)
+
+    def _rules(self, name: str) -> dict[str, Any]:
+        """Return one rule instead of hundreds: the endpoint is given, and buckets are part of the path."""
+        data = gzip.decompress(Path(self.BUILTIN_DATA_PATH, f"{name}.json.gz").read_bytes())
+        top = msgspec.json.decode(data, type=_RawObject)
+        return {"version": "1.0", "parameters": msgspec.json.decode(top["parameters"]), "rules": [_RULE]}
+
     def load_data_with_path(self, name: str) -> Any:
         if name == "endpoints":
             path = Path(self.BUILTIN_DATA_PATH, "endpoints.json")
             if path.exists():
                 return _only_s3(path.read_bytes()), str(path)
         return super().load_data_with_path(name)
-
-    def load_data(self, name: str) -> Any:
-        return self.load_data_with_path(name)[0] if name == "endpoints" else super().load_data(name)
 
 
 def _trimmed(data: bytes) -> dict[str, Any]:
