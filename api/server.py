@@ -1,6 +1,7 @@
 """The API in a thread of its own: uvicorn on an asyncio loop, fed by the drain loop through one mailbox."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -70,6 +71,8 @@ class ApiThread:
 
     def _run(self) -> None:
         try:
+            # the drain loop preempts nobody; an answer somebody waits for is like any other program's
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             asyncio.run(self._serve())
         except BaseException as problem:  # noqa: BLE001  # the thread's top: told where the thread was started
             self.problem = problem

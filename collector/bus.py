@@ -1,7 +1,7 @@
 """Bounded fan-out from the drain loop to consumers in other threads: nobody can hold the loop up."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from collector.domain.watching import Told
 
@@ -9,11 +9,10 @@ from collector.domain.watching import Told
 class Mailbox:
     """What waits for one consumer: at most `limit` events; beyond that the oldest batches give way, counted."""
 
-    def __init__(self, name: str, limit: int, wake: Callable[[], None]) -> None:
+    def __init__(self, name: str, limit: int) -> None:
         self.name = name
         self.lost = 0
         self._limit = limit
-        self._wake = wake
         self._batches: deque[Sequence[Told]] = deque()  # appended by one thread, taken by another: both atomic
         self._put = 0
         self._taken = 0
@@ -27,7 +26,6 @@ class Mailbox:
                 self.lost += len(self._batches.popleft())
             except IndexError:  # the consumer was faster
                 break
-        self._wake()
 
     def take(self) -> list[Sequence[Told]]:
         """Return what waits, oldest first; called by the consumer alone."""
@@ -52,9 +50,9 @@ class Bus:
     def __init__(self) -> None:
         self._mailboxes: list[Mailbox] = []
 
-    def subscribe(self, name: str, *, limit: int, wake: Callable[[], None]) -> Mailbox:
-        """Return a mailbox that gets what is published from now on; `wake` is called after each batch."""
-        mailbox = Mailbox(name, limit, wake)
+    def subscribe(self, name: str, *, limit: int) -> Mailbox:
+        """Return a mailbox that gets what is published from now on; the publisher says when to look into it."""
+        mailbox = Mailbox(name, limit)
         self._mailboxes.append(mailbox)
         return mailbox
 

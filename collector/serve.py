@@ -32,6 +32,8 @@ _STATUS_EVERY_NS: Final = 100_000_000
 _FACTS_EVERY_NS: Final = 1_000_000_000
 _CANARY_PATIENCE_NS: Final = 5_000_000_000
 _MAILBOX_EVENTS: Final = 50_000
+_GATHER_NS: Final = 50_000_000
+_GATHER_LISTENED_NS: Final = 15_000_000
 _CONNECTION_SHARE: Final = 8  # of the memory for recent events, one part in so many
 _SWITCH_S: Final = 0.001  # a thread that computes gives way to the other after this long
 
@@ -77,13 +79,13 @@ class Served:
         self._log = log
         self._started_ns = time.monotonic_ns()
         self._bus = Bus()
-        self._mailbox = self._bus.subscribe("api", limit=_MAILBOX_EVENTS, wake=self._wake)
+        self._mailbox = self._bus.subscribe("api", limit=_MAILBOX_EVENTS)
         self._state = self._make_state(token, release)
         self._status = _before_the_first(self._started_ns)
         self._self_test: SelfTest | None = None
         self._attached: service.Attached | None = None
         self._api: ApiThread | None = None
-        self._facts_at = self._ticked_at = self._lag_ns = 0
+        self._facts_at = self._ticked_at = self._woken_at = self._lag_ns = 0
         self._streams: tuple[Stream, ...] = ()
         self._ready_line = ""
         self._stopping = False
@@ -181,6 +183,7 @@ class Served:
     def tick(self, now_ns: int) -> bool:
         """Refresh the snapshot; False where the API is gone."""
         gap, self._ticked_at = now_ns - self._ticked_at, now_ns
+        self._wake(now_ns)
         if now_ns - self._status.at_ns < _STATUS_EVERY_NS:
             return True
         self._refresh(now_ns, gap)
@@ -197,8 +200,11 @@ class Served:
         """Return the newest snapshot."""
         return self._status
 
-    def _wake(self) -> None:
-        if self._api:
+    def _wake(self, now_ns: int) -> None:
+        """Let the API take what waits; each time costs both threads, so events gather a little before."""
+        pause = _GATHER_LISTENED_NS if self._state.hub.clients else _GATHER_NS
+        if self._api and now_ns - self._woken_at >= pause and self._mailbox.waiting:
+            self._woken_at = now_ns
             self._api.wake()
 
     def _announce(self) -> None:

@@ -70,7 +70,10 @@ class Text:
         name = self.attribute
         value = type(event).__name__.lower() if name is None else getattr(event, name, None)
         text = "null" if value is None else str(value)
-        return any(_fits(pattern, text) for pattern in self.patterns) is not self.negated
+        for pattern in self.patterns:
+            if text == pattern or ("*" in pattern and _fits(pattern, text)):
+                return not self.negated
+        return self.negated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +86,12 @@ class Number:
 
     def matches(self, event: Any) -> bool:
         """Tell whether the event fits."""
-        found = [getattr(event, name, None) for name in self.attributes]
-        if self.sign in ("=", "!="):
-            return any(value in self.values for value in found) is (self.sign == "=")
-        return any(value is not None and _COMPARE[self.sign](value, self.values[0]) for value in found)
+        compare = _COMPARE.get(self.sign)
+        for name in self.attributes:
+            value = getattr(event, name, None)
+            if value in self.values if compare is None else value is not None and compare(value, self.values[0]):
+                return self.sign != "!="
+        return self.sign == "!="
 
 
 Term = Text | Number
@@ -131,7 +136,10 @@ def predicate(terms: Sequence[Term]) -> Callable[[Any], bool] | None:
     """Return what tells whether an event fits all terms; None where there are none."""
     if not terms:
         return None
-    return lambda event: all(term.matches(event) for term in terms)
+    first, *rest = [term.matches for term in terms]
+    if not rest:
+        return first
+    return lambda event: first(event) and all(matches(event) for matches in rest)
 
 
 def _fail(whole: str, column: int, message: str) -> UsageProblem:

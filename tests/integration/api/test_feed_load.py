@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.listeners import Listeners
 from tests.support.serving import Frames, Service
-from tests.support.steady import traffic
+from tests.support.steady import COMM, traffic
 
 FULL = bool(os.environ.get("NETSCOPE_FULL"))
 HEALTHY, STALLED, EVENTS_A_SECOND, SECONDS = (450, 50, 2_000, 10) if FULL else (45, 5, 500, 6)
@@ -23,7 +23,7 @@ def resident_mib(pid):
 @pytest.fixture
 def loaded():
     env = {"NETSCOPE_RECENT_BYTES": str(KEPT_BYTES), "NETSCOPE_REQUESTS_PER_MINUTE": "1000000"}
-    with Service("--comm", "python3", "--comm", "python", env=env) as running:
+    with Service("--comm", COMM, env=env) as running:
         yield running
 
 

@@ -9,19 +9,18 @@ def events(count):
 
 
 def test_every_subscriber_gets_every_batch_in_order():
-    bus, woken = Bus(), []
-    boxes = [bus.subscribe(name, limit=100, wake=lambda: woken.append(1)) for name in "ab"]
+    bus = Bus()
+    boxes = [bus.subscribe(name, limit=100) for name in "ab"]
     batches = [events(2), events(3)]
     for batch in batches:
         bus.publish(batch)
     assert [box.take() for box in boxes] == [batches, batches]
-    assert len(woken) == 4
     assert bus.losses() == {}
 
 
 def test_who_does_not_take_loses_the_oldest_and_it_is_counted():
     bus = Bus()
-    box = bus.subscribe("api", limit=10, wake=lambda: None)
+    box = bus.subscribe("api", limit=10)
     batches = [events(4) for _ in range(5)]
     for batch in batches:
         bus.publish(batch)
@@ -33,7 +32,7 @@ def test_who_does_not_take_loses_the_oldest_and_it_is_counted():
 
 def test_one_slow_subscriber_costs_the_others_nothing():
     bus = Bus()
-    quick, slow = (bus.subscribe(name, limit=3, wake=lambda: None) for name in ("quick", "slow"))
+    quick, slow = (bus.subscribe(name, limit=3) for name in ("quick", "slow"))
     for _ in range(5):
         bus.publish(events(2))
         assert len(quick.take()) == 1
@@ -42,7 +41,7 @@ def test_one_slow_subscriber_costs_the_others_nothing():
 
 def test_put_and_take_in_two_threads_balance():
     bus = Bus()
-    box = bus.subscribe("api", limit=50, wake=lambda: None)
+    box = bus.subscribe("api", limit=50)
     batch, rounds, taken = events(7), 20_000, 0
     sender = threading.Thread(target=lambda: [bus.publish(batch) for _ in range(rounds)])
     sender.start()
