@@ -110,6 +110,9 @@ class Config:
     )
     hosts: tuple[str, ...] = _setting((), "more names that this service is asked by, where it needs no token", _words)
     log_level: str = _setting("info", "debug, info, warning or error; SIGUSR1 and SIGUSR2 change it", str, _level)
+    workers: tuple[tuple[str, str], ...] = _setting(
+        (), "SERVICE=URL,...: where workers tell of their own resilience, to compare it with what is seen", _pairs
+    )
     recent_bytes: int = _setting(12 << 20, "memory for the newest events, bytes", _whole, _positive)
     feed_clients: int = _setting(600, "subscribers of the feed at a time", _whole, _positive)
     requests_per_minute: int = _setting(6_000, "requests of one address a minute", _whole, _positive)

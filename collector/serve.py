@@ -27,11 +27,12 @@ from collector.kernel.self_test import SelfTest
 from collector.logging import Log
 from collector.measuring import SharedEngine
 from collector.metrics.engine import Engine
+from collector.worker_reports import WorkerReports
 
 _STATUS_EVERY_NS: Final = 100_000_000
 _FACTS_EVERY_NS: Final = 1_000_000_000
 _CANARY_PATIENCE_NS: Final = 5_000_000_000
-_MAILBOX_EVENTS: Final = 50_000
+_MAILBOX_EVENTS: Final = 20_000
 _GATHER_NS: Final = 50_000_000
 _GATHER_LISTENED_NS: Final = 15_000_000
 _CONNECTION_SHARE: Final = 8  # of the memory for recent events, one part in so many
@@ -82,6 +83,7 @@ class Served:
         self._mailbox = self._bus.subscribe("api", limit=_MAILBOX_EVENTS)
         self._state = self._make_state(token, release)
         self._status = _before_the_first(self._started_ns)
+        self._workers = WorkerReports(config.workers, log)
         self._self_test: SelfTest | None = None
         self._attached: service.Attached | None = None
         self._api: ApiThread | None = None
@@ -141,6 +143,7 @@ class Served:
         self._refresh(time.monotonic_ns())
         self._api = ApiThread(self._state, self._listener, self._mailbox.take)
         self._api.start()
+        self._workers.start()
         if self._self_test:
             self._self_test.release()
 
@@ -153,6 +156,7 @@ class Served:
         """Serve what came last, end the API, sum up."""
         self._stopping = True
         self._refresh(time.monotonic_ns())
+        self._workers.stop()
         if self._api:
             self._api.stop()
         self._log(
@@ -272,6 +276,7 @@ class Served:
                 collector_cpu_s=time.process_time(),
                 collector_rss_bytes=_resident_bytes(),
                 rung=status.rung,
+                workers=self._workers.take(),
                 pools=pools(attached.correlator),
                 intake=intake(attached.correlator, standing) if status.not_http else None,
                 feed={
