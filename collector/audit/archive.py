@@ -64,6 +64,20 @@ class _Fault:
         return _PAUSES_S[min(self.tries, len(_PAUSES_S)) - 1]
 
 
+def _smaller(batches: list[Batch], tries: int) -> int:
+    """Return how many of the batches to write at once: after failures ever fewer, the last one split in place."""
+    part = max(1, len(batches) >> tries)
+    if tries and part == 1 and batches and len(batches[0].events) > 1:
+        first = batches[0]
+        half = len(first.events) // 2
+        lines = first.lines
+        batches[:1] = [
+            Batch(first.events[:half], None if lines is None else lines[:half], first.taken_ns),
+            Batch(first.events[half:], None if lines is None else lines[half:], first.taken_ns),
+        ]
+    return part
+
+
 class Archive:
     """An AuditSink. `open`, still as root, makes the directories and starts the shipper; `start` starts the writer."""
 
@@ -161,8 +175,9 @@ class Archive:
         while True:
             batches = batches or self._intake.take(_GROUP, _TICK_S)
             self._shipper.tend()
+            part = _smaller(batches, self._fault.tries)
             try:
-                self._write(batches)
+                self._write(batches[:part])
             except (OSError, AuditProblem) as problem:
                 self._failed(problem)
                 if self._hurry.wait(self._fault.pause_s()):
@@ -170,9 +185,11 @@ class Archive:
                 continue
             self._fault = _Fault()
             self._intake.reason = "queue_full"
-            batches = []
-            if self._intake.closed and not self._intake.waiting:
+            del batches[:part]
+            if self._intake.closed and not self._intake.waiting and not batches:
                 break
+        while self._intake.waiting:
+            batches += self._intake.take(_GROUP, 0)
         if batches:
             self._intake.lose(self._intake.reason, sum(len(batch.events) for batch in batches))
         if self._spool:

@@ -185,13 +185,16 @@ class Shipper:
         segment.path.rename(self._files.quarantine / segment.path.name)
 
     def _release(self) -> None:
-        """Remove segments that are in the store; never the newest one, which says where the sequence goes on."""
+        """Remove segments that are in the store, in order: each says where the records of the one before it end.
+
+        The newest one stays: it says where the sequence goes on.
+        """
         covered = self._covered()
         for segment in self._files.listed()[:-1]:
-            if segment.sealed and (
-                segment.number <= covered or notes.receipt_path(self._files, segment.number).exists()
-            ):
-                segment.path.unlink(missing_ok=True)
+            done = segment.number <= covered or notes.receipt_path(self._files, segment.number).exists()
+            if not segment.sealed or not done:
+                return
+            segment.path.unlink(missing_ok=True)
 
     def _write_manifest(self, *, closing: bool) -> bool:
         """Write the next manifest where one is due; tell whether another may be."""

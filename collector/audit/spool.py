@@ -9,10 +9,13 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from collector.audit.frames import HEADER_SIZE, Damage, Frame, Header, frame
 from collector.audit.spool_files import SegmentFile, SpoolFiles, fsync_directory, header_of, records
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR_NS: Final = 3_600_000_000_000
 
@@ -47,6 +50,7 @@ class Spool:
         self._opened_ns = 0
         self._records = 0
         self._unsealed: list[SegmentFile] = []
+        self._useless: list[Path] = []
 
     def write(self, payloads: Sequence[bytes], *, wall_ns: int, now_ns: int) -> None:
         """Append records from `next_seq` on; all are durable when this returns. Raises OSError: then none counts."""
@@ -103,17 +107,22 @@ class Spool:
 
     def close(self) -> None:
         """Seal the segment; an abandoned one is sealed by the next run, whose header says where its records end."""
-        abandoned = len(self._unsealed) > 0
+        abandoned = bool(self._unsealed or self._useless)
         self._retire()
         if not abandoned:
             self._seal()
 
     def _abandon(self) -> None:
-        """Close the segment for good; without an acknowledged record it is of no use."""
+        """Close the segment for good.
+
+        Without an acknowledged record it is of no use, but its header still says where the records of the one before
+        end: it goes once there is another that says so.
+        """
         if self._records == 0:
-            self._close()
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                os.ftruncate(self._descriptor, HEADER_SIZE)
+            self._close()
+            self._useless.append(self._path)
         self._retire()
 
     def _retire(self) -> None:
@@ -122,6 +131,9 @@ class Spool:
             self._close()
 
     def _seal(self) -> None:
+        while self._useless:
+            with contextlib.suppress(OSError):
+                self._useless.pop().unlink()
         while self._unsealed:
             try:
                 _seal(self.files, self._unsealed[0])

@@ -110,12 +110,12 @@ def filled(settings, ledger, name):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["directory", "bucket"])
-def test_the_shipper_at_every_call(tmp_path, settings, kind, request, bucket_name, capsys):
+def test_the_shipper_at_every_call(tmp_path, settings, kind, request, capsys):
     key = tmp_path / "audit.key"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
     if kind == "bucket":
         gateway = request.getfixturevalue("gateway")
-        gateway.bucket(bucket_name)
+        bucket_name = gateway.bucket("every-call")
         store = gateway.settings(bucket_name)
     else:
         store = StoreSettings(directory=str(tmp_path / "archive"))
