@@ -20,11 +20,24 @@ INLINE int matches_comm(struct task_struct *leader)
 	return map_lookup(MAP(MAP_COMMS), comm) != NULL;
 }
 
+/* The ID of this task's cgroup v2 at `level`, counted from the root; 0 below its own. */
+INLINE u64 cgroup_at(int level)
+{
+#ifdef HAS_TASK_HELPERS
+	return current_ancestor_cgroup_id(level);
+#else
+	struct css_set *set = LOAD(this_task()->cgroups);
+	struct cgroup *own = LOAD(set->dfl_cgrp);
+
+	return level <= LOAD(own->level) ? LOAD(own->ancestor_ids[level]) : 0;
+#endif
+}
+
 INLINE int matches_cgroup(void)
 {
 #pragma unroll
 	for (int level = 0; level < 12; level++) {
-		u64 id = current_ancestor_cgroup_id(level);
+		u64 id = cgroup_at(level);
 
 		if (!id)
 			return 0;

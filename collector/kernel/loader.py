@@ -3,7 +3,9 @@
 Run as `python -m collector.kernel.loader FD`: one LoadRequest is read from the socket FD, one LoadReply written.
 """
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -70,6 +72,7 @@ class Load:
 
 def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
     """Climb down the ladder until a rung loads and fires."""
+    _lift_memory_limit()
     identity = headers.btf_hash()
     types = btf.read_kernel_types(btf.VMLINUX.read_bytes(), FUNCTIONS)
     warm = compiler.is_warm(Path(request.cache), identity)
@@ -92,6 +95,12 @@ def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
     return LoadReply(rung=None, tried=tuple(tried), warm=warm), None
 
 
+def _lift_memory_limit() -> None:
+    """Before 5.11 maps and programs count as locked memory, of which even root has little."""
+    with contextlib.suppress(ValueError, OSError):  # without CAP_SYS_RESOURCE: the kernel will say what lacks
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
 def _try_rung(
     rung: Rung, request: LoadRequest, identity: str, types: btf.KernelTypes, baseline: float
 ) -> tuple[RungResult, Load | None]:
@@ -104,13 +113,15 @@ def _try_rung(
     )
     if isinstance(chosen, str):
         return RungResult(name=rung.name, loaded=False, fired=False, reason=chosen), None
-    attempt = Load(request, socket_storage=chosen.socket_storage)
+    attempt = None
     try:
+        attempt = Load(request, socket_storage=chosen.socket_storage)
         attempt.run(chosen, identity, types)
         if chosen.cookies:
             census.give_cookies()
     except KernelRefused as refusal:
-        attempt.close()
+        if attempt:
+            attempt.close()
         result = RungResult(name=rung.name, loaded=False, fired=False, reason=str(refusal), verifier=refusal.verifier)
         return result, None
     if missed := attempt.prove():
