@@ -1,4 +1,4 @@
-"""One attempt on the wire: the only module that speaks HTTP, on httpx2's connection pool (docs/decisions/0100)."""
+"""One attempt on the wire: the only module that speaks HTTP, with httpx2's transport (docs/decisions/0100)."""
 
 import asyncio
 import ssl
@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.outbound import retry_after
 from pipeline.outbound.attempt import Answered, AttemptResult, NotAnswered
+from pipeline.outbound.connections import Connections
 from pipeline.outbound.request import OutboundRequest
 from pipeline.outbound.wire_stream import AttemptTrace, WireBackend, WireStream, current_attempt
 
@@ -43,12 +44,13 @@ class HttpSender:
         )
         self._limit = destination.max_response_bytes
         self._utc_now = utc_now or (lambda: datetime.now(UTC))
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_tls(destination) if url.scheme == "https" else None,
-            max_connections=destination.max_connections,
-            max_keepalive_connections=destination.max_connections,
-            keepalive_expiry=30.0,
-            network_backend=WireBackend(),
+        tls = _tls(destination) if url.scheme == "https" else None
+        port = url.port or (80 if tls is None else 443)
+        self._connections = Connections(
+            httpcore2.Origin(url.raw_scheme, url.raw_host, port),
+            backend=WireBackend(),
+            tls=tls,
+            limit=destination.max_connections,
         )
 
     async def attempt(self, request: OutboundRequest, *, until: float) -> AttemptResult:
@@ -70,12 +72,13 @@ class HttpSender:
             return _not_answered("reset", trace, progress)
 
     async def _exchange(self, request: OutboundRequest, progress: "_Progress") -> AttemptResult:
-        response = await self._pool.handle_async_request(self._compose(request))
+        line = await self._connections.send(self._compose(request))
+        response = line.response
         progress.status = response.status
         try:
             whole = await self._read(response, head=request.method == "HEAD")
         finally:
-            await response.aclose()
+            await self._connections.release(line)
         if not whole:
             return NotAnswered(kind="oversized", sent=True, status=response.status)
         return Answered(status=response.status, retry_after_s=self._retry_after(response))
@@ -120,7 +123,7 @@ class HttpSender:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        await self._connections.aclose()
 
 
 class _Progress:
@@ -156,4 +159,5 @@ def _tls(destination: Destination) -> ssl.SSLContext:
     context = httpx2.create_ssl_context()
     if destination.ca_file is not None:
         context = ssl.create_default_context(cafile=destination.ca_file)
+    context.set_alpn_protocols(["http/1.1"])
     return context
