@@ -48,10 +48,6 @@ class Concurrency:
         kept = [span for span in overlapping + new if span[1] > newest - _KEPT_NS]
         self._kept = sorted(kept, key=lambda span: span[1])[-_KEPT:]
 
-    def most(self) -> int:
-        """Return the most ever under way at once, with what is not taken in yet."""
-        return max(self.peak, _most(self._overlapping(self._new) + self._new)) if self._new else self.peak
-
     def _overlapping(self, new: list[Span]) -> list[Span]:
         first = min(new)[0]
         return [span for span in self._kept if span[1] > first]

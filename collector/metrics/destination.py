@@ -148,8 +148,8 @@ class DestinationState:
     # -- out ---------------------------------------------------------------------------------------------------
 
     def pool(self) -> Pool:
-        """Return the connections."""
-        peak_busy = max(self._concurrency.most(), self.busy)
+        """Return the connections; the most at once as of the last time it was worked out."""
+        peak_busy = max(self._concurrency.peak, self.busy)
         limit = max(self.peak_open, peak_busy)
         exchanges = self._concurrency.exchanges
         return Pool(
@@ -169,6 +169,7 @@ class DestinationState:
 
     def snapshot(self) -> Destination:
         """Return everything."""
+        self._concurrency.settle(self.peak_open)
         pool = self.pool()
         return Destination(
             service=self.service,

@@ -138,6 +138,5 @@ class Engine:
             resilience=self._resilience,
             facts=self._facts,
             losses=self.losses(),
-            started_ns=self._started_ns or 0,
             version=self._version,
         ).encoded(openmetrics=openmetrics)

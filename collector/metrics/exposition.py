@@ -22,7 +22,6 @@ from collector.domain.events import Role
 from collector.domain.metrics import WINDOWS, Counts, KernelFacts, Window
 from collector.metrics import hdr
 from collector.metrics.histogram import BOUNDS_MS, Histogram
-from collector.metrics.network import Network
 from collector.metrics.resilience import Resilience
 from collector.metrics.series import Series
 from collector.metrics.store import Store
@@ -86,7 +85,6 @@ class Exposition(Collector):
     resilience: Resilience
     facts: KernelFacts
     losses: Mapping[str, Counts]
-    started_ns: int
     version: str
 
     def encoded(self, *, openmetrics: bool) -> bytes:
@@ -154,18 +152,12 @@ class Exposition(Collector):
                 labels=("service", *more, "percentile", "window"),
             )
             for window in windows:
-                network = Network(self.store, window, self.started_ns)
                 for one in series:
-                    if one.role != role or not one.track.exchanges(window, self.store.now_ns):
-                        continue
-                    counts = network.of((one,)).spans[ELAPSED]
-                    if not counts:
-                        continue
-                    labels = (one.service, one.name) if more else (one.service,)
-                    for name_of, us in zip(
-                        _PERCENTILES, hdr.percentiles(counts, list(_PERCENTILES.values())), strict=True
-                    ):
-                        family.add_metric((*labels, name_of, window), us / 1e6)
+                    if one.role == role and (counts := one.track.span(ELAPSED, window, self.store.now_ns)):
+                        labels = (one.service, one.name) if more else (one.service,)
+                        found = hdr.percentiles(counts, list(_PERCENTILES.values()))
+                        for percentile, us in zip(_PERCENTILES, found, strict=True):
+                            family.add_metric((*labels, percentile, window), us / 1e6)
             yield family
 
     def _peers(self) -> Iterator[Metric]:

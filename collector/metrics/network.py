@@ -33,7 +33,7 @@ from collector.metrics.windows import (
 if TYPE_CHECKING:
     from collector.domain.events import Role
 
-LISTED: Final = 50  # routes and peers in one snapshot, the busiest ones
+LISTED: Final = 25  # routes and peers in one snapshot, the busiest ones
 PERCENTILES: Final = (50.0, 95.0, 99.0, 99.9)
 
 

@@ -56,16 +56,18 @@ class Amounts:
 class Interval:
     """What was counted in one stretch of time."""
 
-    __slots__ = ("kinds", "slot", "spans", "sums")
+    __slots__ = ("exchanges", "kinds", "slot", "spans", "sums")
 
     def __init__(self, slot: int) -> None:
         self.slot = slot
+        self.exchanges = 0
         self.kinds: dict[Kind, int] = {}
         self.sums = (0, 0, 0, 0)
         self.spans: list[Values | None] = [None] * SPANS
 
     def add(self, kind: Kind, count: int, sums: Sequence[int]) -> None:
         """Count exchanges of one kind."""
+        self.exchanges += count
         self.kinds[kind] = self.kinds.get(kind, 0) + count
         a, b, c, d = self.sums
         self.sums = (a + sums[0], b + sums[1], c + sums[2], d + sums[3])
@@ -79,6 +81,7 @@ class Interval:
 
     def merge(self, other: "Interval") -> None:
         """Add what another interval holds."""
+        self.exchanges += other.exchanges
         for kind, count in other.kinds.items():
             self.kinds[kind] = self.kinds.get(kind, 0) + count
         a, b, c, d = self.sums
@@ -189,7 +192,16 @@ class Track:
 
     def exchanges(self, window: Window, now_ns: int) -> int:
         """Return how many exchanges a window holds."""
-        return sum(sum(interval.kinds.values()) for interval in self._within(window, now_ns))
+        return sum(interval.exchanges for interval in self._within(window, now_ns))
+
+    def span(self, span: int, window: Window, now_ns: int) -> Counter[int]:
+        """Return the times of one span in a window, by HDR index."""
+        counts: Counter[int] = Counter()
+        for interval in self._within(window, now_ns):
+            values = interval.spans[span]
+            if values is not None:
+                values.add_to(counts)
+        return counts
 
     @property
     def intervals(self) -> int:

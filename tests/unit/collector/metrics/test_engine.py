@@ -192,6 +192,7 @@ def test_pools_come_from_the_census_and_the_most_at_once_from_the_exchanges():
             pools=[PoolFacts(service="orders", role="client", peer_ip="10.0.0.2", peer_port=8080, open=8, busy=5)]
         ),
     )
+    one.tick(NOW + 1_100_000_000)
     (pool,) = one.network(service="orders").pools
     assert (pool.peer, pool.open, pool.busy, pool.idle) == ("api:8080", 8, 5, 3)
     assert (pool.peak_busy, pool.limit, pool.saturation_ratio) == (10, 10, 0.5)
