@@ -207,8 +207,8 @@ class Attached(Protocol):
 class Service(Sink, Protocol):
     """A sink that is served from: it prepares as root and begins once root is given up."""
 
-    def prepare(self) -> None:
-        """Do what needs root, before anything is loaded."""
+    def prepare(self) -> tuple[int, ...]:
+        """Do what needs root, before anything is loaded; return processes of ours that are not to be observed."""
         ...
 
     def begin(self, attached: Attached) -> None:
@@ -233,9 +233,8 @@ def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> in
     command = HeldCommand(settings.command) if settings.command else None
     broker_pid, link = broker.start(settings.user, command.pid if command else 0)
     client = broker.BrokerClient(link)
-    if service:
-        service.prepare()
-    probe = Probe(_request(settings, command, (os.getpid(), broker_pid)), client)
+    ours = service.prepare() if service else ()
+    probe = Probe(_request(settings, command, (os.getpid(), broker_pid, *ours)), client)
     notify = _notify_socket(settings.notify_socket)
     privileges.become(*privileges.account(settings.user))
     correlator = Correlator(

@@ -100,7 +100,7 @@ def _run(options: dict[str, Any]) -> NoReturn:
     given = {f"--{name.replace('_', '-')}": options[name] for name in ("listen", "token_file", "log_level", "rung")}
     config = configuration.load(given).config
     checks.root()
-    from collector.serve import assembled  # late: help and usage errors need none of it
+    from collector.parts import assembled  # late: help and usage errors need none of it
     from collector.serve import run as serve
 
     sys.exit(serve(config, _settings(options, config), assembled(config, release=_VERSION), release=_VERSION))
