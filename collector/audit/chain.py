@@ -8,6 +8,7 @@ from collector.audit.manifest import NO_MANIFEST, Manifest
 from collector.audit.notes import Receipt
 from collector.audit.stamps import hour_number, hour_text
 
+FINGERPRINT: Final = 16  # digits of a public key's SHA-256 that name it
 _LONGEST_GAP: Final = 24 * 31  # hours without a collector that get a manifest each; a longer gap shows as a jump
 
 
@@ -35,7 +36,10 @@ def due(
 def following(
     part: Sequence[Receipt], writer: str, key: str, last: tuple[Manifest, str] | None
 ) -> tuple[Manifest, bool]:
-    """Return the next manifest, and whether it covers these receipts: hours before them without any come first."""
+    """Return the next manifest, and whether it covers these receipts: hours before them without any come first.
+
+    `key`: SHA-256 of the published public key, or nothing.
+    """
     link: tuple[tuple[str, str], ...] = ()
     if last is None:
         before, previous, number, reached, segment = None, NO_MANIFEST, 1, part[0].first - 1, 0
@@ -43,6 +47,7 @@ def following(
         made, previous = last
         before, number, reached, segment = hour_number(made.hour), made.number + 1, made.last, made.segment
         link = ((previous, manifest_key(writer, made.number, made.hour)),)
+    published = ((key, key_name(key[:FINGERPRINT])),) if key else ()
     empty = before is not None and 0 < part[0].hour - before - 1 <= _LONGEST_GAP
     covered = () if empty else part
     entries = {note.key: note.sha256 for receipt in covered for note in receipt.objects}
@@ -59,8 +64,8 @@ def following(
         lost=sum(receipt.lost for receipt in covered),
         damaged=end - reached - events,  # also what a segment that vanished held
         segment=covered[-1].segment if covered else segment,
-        key=key,
-        entries=(*link, *((digest, name) for name, digest in sorted(entries.items()))),
+        key=key[:FINGERPRINT] or "none",
+        entries=(*link, *published, *((digest, name) for name, digest in sorted(entries.items()))),
     )
     return manifest, not empty
 

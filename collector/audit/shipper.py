@@ -61,7 +61,7 @@ class Shipper:
         self._key, self._tell, self._settle_s = key, tell, settle_s
         self._writer = files.writer()
         self._public = signing.public_key(key) if key else b""
-        self._fingerprint = signing.fingerprint(self._public) if key else "none"
+        self._public_digest = digest(self._public) if key else ""
         self._published = False
         self._course = _Course()
         self._threads = ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload")
@@ -210,7 +210,7 @@ class Shipper:
         part = chain.due(notes.receipts(self._files), unfinished, at_once=closing)
         if not part:
             return False
-        made, _ = chain.following(part, self._writer, self._fingerprint, notes.last_manifest(self._files))
+        made, _ = chain.following(part, self._writer, self._public_digest, notes.last_manifest(self._files))
         notes.save_manifest(self._files, made)
         return True
 
@@ -234,7 +234,7 @@ class Shipper:
 
     def _publish_key(self) -> None:
         if self._key and not self._published:
-            deliver(self._store, plain(chain.key_name(self._fingerprint), self._public), unsure=True)
+            deliver(self._store, plain(chain.key_name(signing.fingerprint(self._public)), self._public), unsure=True)
             self._published = True
 
     def _anchor(self, made: Manifest, sha256: str) -> None:

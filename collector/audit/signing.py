@@ -8,6 +8,7 @@ import subprocess
 import sys
 from hashlib import sha256
 
+from collector.audit.chain import FINGERPRINT
 from collector.audit.errors import ArchiveNotSound, AuditProblem
 
 _FIX = "make one: openssl genpkey -algorithm ed25519 -out audit.key"
@@ -25,7 +26,7 @@ def public_key(key: bytes) -> bytes:
 
 def fingerprint(public: bytes) -> str:
     """Return the name under which a public key is published: the first 16 digits of its PEM's SHA-256."""
-    return sha256(public).hexdigest()[:16]
+    return sha256(public).hexdigest()[:FINGERPRINT]
 
 
 def check(public: bytes, signature: bytes, text: bytes) -> None:

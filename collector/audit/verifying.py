@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from collector.audit import manifest, signing
+from collector.audit.chain import key_name
 from collector.audit.compression import decompressed
 from collector.audit.errors import ArchiveNotSound, AuditProblem, ObjectMissing
 from collector.audit.layout import KEYS, ROOT, manifest_key, parse_events, parse_manifest
@@ -155,6 +156,10 @@ class Verifier:
             return
         if key + ".sig" not in present:
             raise ArchiveNotSound("its signature is missing")
+        published = key_name(made.key)
+        named = [digest for digest, name in made.entries if name == published]
+        if published not in present or named != [sha256(self._get(published)).hexdigest()]:
+            raise ArchiveNotSound(f"the key that it was signed with, {published}, is missing or changed")
         if made.key not in self._keys:
             raise ArchiveNotSound(f"it is signed with the key {made.key}, which is not known")
         try:
