@@ -11,6 +11,8 @@
 # KAFKA_DIR    this cluster's configuration, data, logs, pids     ($KAFKA_JARS/cluster)
 # KAFKA_PORT   node n listens on KAFKA_PORT + 2(n-1), its controller on the port after (19092)
 # KAFKA_HEAP   of each node (256m)
+# KAFKA_PEM    with a file of a key and its certificate: one node listens with SASL_SSL, too, on KAFKA_PORT + 10;
+# KAFKA_USERS  who may come in there, by SASL PLAIN: name=password, blanks between
 set -euo pipefail
 
 KAFKA_JARS=${KAFKA_JARS:-/var/tmp/netscope-kafka}
@@ -81,6 +83,23 @@ configure() { # NODE COUNT
 		replica.fetch.max.bytes=16777216
 		controlled.shutdown.enable=true
 	CONF
+	[ -z "${KAFKA_PEM:-}" ] || secure "$n" "$p"
+}
+
+secure() { # NODE PORT
+	local conf=$KAFKA_DIR/node$1/server.properties user login
+	login='org.apache.kafka.common.security.plain.PlainLoginModule required'
+	for user in ${KAFKA_USERS:-}; do login+=" user_${user%%=*}=\"${user#*=}\""; done
+	sed -i -e "s|^listeners=|listeners=SECURE://127.0.0.1:$(($2 + 10)),|" \
+		-e "s|^advertised.listeners=|advertised.listeners=SECURE://127.0.0.1:$(($2 + 10)),|" "$conf"
+	cat >>"$conf" <<-CONF
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+		ssl.keystore.type=PEM
+		ssl.keystore.location=$KAFKA_PEM
+		sasl.enabled.mechanisms=PLAIN
+		listener.name.secure.plain.sasl.jaas.config=$login;
+	CONF
+	chmod 600 "$conf"
 }
 
 format() { # NODE

@@ -45,9 +45,10 @@ TWENTY_PERCENT: dict[str, Any] = {
 class KafkaCluster:
     """Kafka, driven by the project's own script."""
 
-    def __init__(self, folder: Path, *, port: int) -> None:
-        self._environ = {**os.environ, "KAFKA_DIR": str(folder), "KAFKA_PORT": str(port)}
+    def __init__(self, folder: Path, *, port: int, **environ: str) -> None:
+        self._environ = {**os.environ, "KAFKA_DIR": str(folder), "KAFKA_PORT": str(port), **environ}
         self.bootstrap = ""
+        self.secure_bootstrap = f"127.0.0.1:{port + 10}"  # where it was given a certificate
 
     def _script(self, *words: str) -> str:
         done = subprocess.run(
@@ -133,7 +134,9 @@ class Rig:
         program = self.start("external-api", "--port", "0", "--control-port", "0", "--script", text, *words)
         return Api(program)
 
-    def worker(self, kafka: KafkaCluster, api: "Api", topic: str, *words: str, wait: bool = True) -> Program:
+    def worker(
+        self, kafka: KafkaCluster, api: "Api", topic: str, *words: str, wait: bool = True, ready_within_s: float = 60
+    ) -> Program:
         flags = {
             "--kafka-bootstrap-servers": kafka.bootstrap,
             "--kafka-topic": topic,
@@ -142,7 +145,7 @@ class Rig:
             "--worker-metrics-port": "0",
         }
         pairs = [word for pair in flags.items() for word in pair]
-        return self.start("worker", *pairs, "--worker-ready-line", *words, wait=wait)
+        return self.start("worker", *pairs, "--worker-ready-line", *words, wait=wait, ready_within_s=ready_within_s)
 
     def load(self, kafka: KafkaCluster, topic: str, *words: str, partitions: int = 4) -> dict[str, Any]:
         program = self.start(

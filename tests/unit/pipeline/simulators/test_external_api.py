@@ -52,6 +52,18 @@ async def test_a_key_has_one_effect_and_its_replays_are_counted(served: Served) 
     assert (books["effects"], books["replays"], books["arrivals"], books["doubled"]) == (1, 2, 3, 0)
 
 
+async def test_what_was_told_whole_and_is_asked_again_counts_as_repeated(served: Served) -> None:
+    await served.script({"kind": "status", "share": 1.0, "status": 500, "after_effect": True})
+    await served.post("k")
+    await served.script()
+    await served.post("k")
+    assert (await served.ledger())["repeats"] == 0  # the first answer was a fault: to ask again was right
+    await served.post("k")
+    books = await served.ledger()
+    assert (books["replays"], books["repeats"]) == (2, 1)
+    assert (await served.control.get("/ledger/effects")).json() == books["effects"] == 1
+
+
 async def test_another_body_under_the_same_key_is_a_conflict_without_effect(served: Served) -> None:
     await served.post("k", b"1")
     assert (await served.post("k", b"2")).status_code == 422
