@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
 
 from pipeline.kafka_settings import KafkaSettings
 from pipeline.simulators.hostile_api import HostileApi
@@ -110,6 +111,24 @@ async def test_poison_is_buried_byte_for_byte_and_its_neighbours_arrive(
         assert b"injected" not in head.lower()
         assert head.count(b"\r\n") == head.count(b"\n") == head.count(b"\r")
         assert body.isdigit()
+
+
+async def test_a_record_of_nothing_at_all_is_buried_as_such(kafka: KafkaCluster, rig: Rig, api: HostileApi) -> None:
+    """aiokafka cannot produce one whose key and value are both null; other clients can."""
+    topic = "nothing"
+    await (await producer(kafka, topic)).stop()
+    sending = Producer({"bootstrap.servers": kafka.bootstrap})
+    sending.produce(topic, key=None, value=None, headers=[("h", b"\x00\xff")])
+    sending.produce(topic, key=b"", value=b"", headers=[])
+    assert sending.flush(30) == 0
+    worker = await started(kafka, rig, api, topic)
+    await until(lambda: counts(worker)["dead_lettered"] == 2)
+    assert await asyncio.to_thread(worker.stop) == 0
+    letters = await asyncio.to_thread(records, kafka.bootstrap, f"{topic}.dead-letter")
+    found = {dict(one.headers)["x-dead-letter-reason"]: (one.key, one.value, dict(one.headers)) for one in letters}
+    key, value, headers = found[b"null_value"]
+    assert (key, value, headers["x-null-value"], headers["h"]) == (None, b"", b"1", b"\x00\xff")
+    assert found[b"not_json"][:2] == (b"", b"")
 
 
 async def test_an_api_that_lies_costs_only_the_record_it_lies_about(
