@@ -17,7 +17,7 @@ PREFIX: Final = "NETSCOPE_"
 DIRECTORY: Final = Path("/etc/netscope")
 _RUNGS: Final = ("auto", "length", "fexit", "kprobe", "exit", "enter")
 LEVELS: Final = ("debug", "info", "warning", "error")
-_IGNORED: Final = frozenset({"NETSCOPE_TEST_RUNG"})  # the test suite's own
+_IGNORED: Final = frozenset({"NETSCOPE_TEST_RUNG", "NETSCOPE_FULL"})  # the test suite's own
 
 
 def _whole(text: str) -> int:

@@ -11,7 +11,7 @@ from tests.support.serving import Frames, Service
 from tests.support.steady import COMM, traffic
 
 FULL = bool(os.environ.get("NETSCOPE_FULL"))
-HEALTHY, STALLED, EVENTS_A_SECOND, SECONDS = (450, 50, 2_000, 10) if FULL else (45, 5, 500, 6)
+HEALTHY, STALLED, EVENTS_A_SECOND, SECONDS = (450, 50, 2_000, 16) if FULL else (45, 5, 500, 6)
 KEPT_BYTES = (48 if FULL else 4) << 20  # less than what a stalled client would have to be kept for
 HOST = "feed-load.test"
 
