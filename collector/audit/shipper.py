@@ -1,6 +1,7 @@
 """Takes sealed segments to the store, notes it, releases them, and writes the chain of manifests."""
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -116,6 +117,8 @@ class Shipper:
         ready = [one for one in waiting if self._course.poisoned.get(one.number, 0) <= now]
         if not ready:
             return False
+        if self._course.tries:
+            self._store.head(chain.key_name("probe"))  # cheap: while the store is away nothing is packed in vain
         self._settle()
         count = self._settings.upload_threads if self._course.tries == 0 else 1
         running = [(one, self._threads.submit(self._ship_segment, one)) for one in ready[:count]]
@@ -258,6 +261,8 @@ class Shipper:
         pause = min(longest, _FIRST_PAUSE_S * 2 ** min(course.tries, 16)) if problem.refusal == "ambiguous" else longest
         course.not_before = time.monotonic() + pause
         self._say(problem)
+        problem.__traceback__ = None
+        gc.collect()  # what failed deep in the client leaves cycles that hold the packed objects
 
     def _poison(self, segment: SegmentFile, problem: StoreProblem) -> None:
         self._course.poisoned[segment.number] = time.monotonic() + _POISONED_S

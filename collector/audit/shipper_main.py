@@ -24,7 +24,6 @@ from collector.audit.shipper import Shipper
 from collector.audit.spool_files import SpoolFiles
 from collector.audit.stamps import rfc3339
 from collector.audit.stores.opening import open_store
-from collector.config import aws_environment
 
 _EVERY_S: Final = 0.25
 _PR_SET_DUMPABLE: Final = 4
@@ -35,6 +34,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What the collector may ask for."""
 
     close_within_s: float
+
+
+class First(msgspec.Struct, frozen=True, kw_only=True):
+    """What the collector says first: its settings, and the AWS variables of its environment."""
+
+    settings: ArchiveSettings
+    environment: dict[str, str]
 
 
 class _Line:
@@ -93,24 +99,25 @@ def _locked(files: SpoolFiles, line: _Line) -> int:
         line.wait(_EVERY_S)
 
 
-def _shipper(files: SpoolFiles, settings: ArchiveSettings, line: _Line) -> Shipper:
+def _shipper(files: SpoolFiles, first: First, line: _Line) -> Shipper:
     """Open store and key; where that fails, say so and try again: a person may mend it meanwhile."""
-    store = open_store(settings.store, aws_environment())
+    settings = first.settings
+    store = open_store(settings.store, first.environment)
     key = Path(settings.signing_key).read_bytes() if settings.signing_key else b""
     _become(*settings.account)
     _locked(files, line)
     return Shipper(files, store, settings, key=key, tell=_log)
 
 
-def _opened(files: SpoolFiles, settings: ArchiveSettings, line: _Line) -> Shipper:
+def _opened(files: SpoolFiles, first: First, line: _Line) -> Shipper:
     while True:
         try:
-            return _shipper(files, settings, line)
+            return _shipper(files, first, line)
         except (AuditProblem, OSError) as problem:
             fix = getattr(problem, "fix", "")
             line.tell({"problem": str(problem), "fix": fix})
             _log("archive cannot be shipped", problem=str(problem), fix=fix)
-        if line.wait(settings.retry_seconds):
+        if line.wait(first.settings.retry_seconds):
             sys.exit(1)
 
 
@@ -119,8 +126,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the collector says when to end
     line = _Line(int(sys.argv[1]))
-    settings = msgspec.json.decode(line.receive(), type=ArchiveSettings)
-    shipper = _opened(SpoolFiles(Path(settings.spool)), settings, line)
+    first = msgspec.json.decode(line.receive(), type=First)
+    shipper = _opened(SpoolFiles(Path(first.settings.spool)), first, line)
     gc.collect()
     gc.freeze()
     ends = None

@@ -44,7 +44,8 @@ class ShipperProcess:
                 stdout=subprocess.DEVNULL,
                 env=configuration.environment_with(_SMALL),
             )
-        ours.send(msgspec.json.encode(self._settings))
+        environment = configuration.aws_environment()
+        ours.send(msgspec.json.encode({"settings": self._settings, "environment": environment}))
         ours.settimeout(0)
         self._line, self._started = ours, time.monotonic()
 
