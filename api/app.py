@@ -3,10 +3,10 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import responses
@@ -32,7 +32,7 @@ def routes(feed: ASGIApp) -> list[BaseRoute]:
         Route("/v1/metrics/network", metrics.network, methods=["GET"]),
         Route("/v1/resilience/state", metrics.resilience, methods=["GET"]),
         Route("/v1/exchanges", events.exchanges, methods=["GET"]),
-        Route("/v1/traces/{trace_id}", events.trace, methods=["GET"]),
+        Route("/v1/traces/{trace_id:path}", events.trace, methods=["GET"]),
         Route("/v1/connections", events.connections, methods=["GET"]),
         Route("/v1/invariants", account.invariants, methods=["GET"]),
         Route("/v1/losses", account.lost, methods=["GET"]),
@@ -44,7 +44,7 @@ def routes(feed: ASGIApp) -> list[BaseRoute]:
         Route("/", documents.page, methods=["GET"]),
     ]
     if documents.STATIC.is_dir():
-        found.append(Mount("/static", StaticFiles(directory=documents.STATIC)))
+        found.append(Mount("/static", GZipMiddleware(documents.Assets(directory=documents.STATIC), minimum_size=512)))
     return found
 
 

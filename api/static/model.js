@@ -45,10 +45,10 @@ export function useModel() {
   return model;
 }
 
-// Draw again on each beat of the live store; a paused page has nothing new to draw.
-export function useBeat(name) {
+// Draw again on each beat of the live store; what a paused page shows stands still, but for what is `always` drawn.
+export function useBeat(name, { always = false } = {}) {
   const [, again] = useState(0);
-  useEffect(() => live.on(name, () => (model.paused ? null : again((n) => n + 1))), [name]);
+  useEffect(() => live.on(name, () => (model.paused && !always ? null : again((n) => n + 1))), [name]);
   useModel();
   return model.store;
 }
@@ -78,6 +78,8 @@ const feed = new Feed({
   hello: (frame, { restarted }) => {
     if (restarted) live.reset();
     model.epoch = frame.epoch;
+    if (model.greeted && !frame.resumed) void backfill(model.filter);
+    model.greeted = true;
     changed();
   },
   told: (state) => {
@@ -99,8 +101,11 @@ async function backfill(filter) {
     if (found.epoch) model.epoch ??= found.epoch;
     if (found.items.length === 200) void older(filter);
   } catch (problem) {
+    if (filter !== model.filter) return;
     if (problem.status === 401) model.locked = true;
-    else if (filter === model.filter) report(problem);
+    else if (problem.status === 400) model.filterProblem = problem.detail || problem.title;
+    else report(problem);
+    if (problem.status === 400 || problem.status === 401) feed.stop();
     changed();
   }
 }

@@ -1,11 +1,10 @@
 // What stands above everything: connection lost, paused, API problems with their request ID.
 import { html } from "../dom.js";
 import { ago, clock } from "../format.js";
-import { dismiss, live, resume, retryNow, useBeat } from "../model.js";
-import { model } from "../model.js";
+import { dismiss, live, model, resume, retryNow, useBeat } from "../model.js";
 
 export function Banners() {
-  useBeat("map");
+  useBeat("map", { always: true });
   return html`<div class="banners">
     <div role="status" aria-live="polite">${connection()}${paused()}${restarted()}</div>
     <div role="alert">${model.problems.map((one) => problem(one))}</div>

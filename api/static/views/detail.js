@@ -30,10 +30,12 @@ async function traceOf(id) {
   return { ...found, exchanges: found.exchanges.map(withBegin) };
 }
 
-// The same exchange at the other end: the same two endpoints, the other way round, at the same time.
+// The same exchange at the other end: the same two endpoints, the other way round; of several on one connection the nearest.
 export function otherEnd(event, among) {
-  return among.find((one) => one.role !== event.role && one.local_port === event.peer_port && one.peer_port === event.local_port
-    && one.span_id === event.span_id && one.method === event.method && Math.abs(one.begin - event.begin) < Math.max(1000, event.elapsed_ms ?? 0)) ?? null;
+  const away = (one) => Math.abs(one.begin - event.begin);
+  const mirrors = among.filter((one) => one.role !== event.role && one.local_port === event.peer_port && one.peer_port === event.local_port
+    && one.span_id === event.span_id && one.method === event.method && away(one) < Math.max(1000, event.elapsed_ms ?? 0));
+  return mirrors.reduce((best, one) => (best === null || away(one) < away(best) ? one : best), null);
 }
 
 // All attempts of the request that this one belongs to, first one first.

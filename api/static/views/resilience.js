@@ -32,7 +32,7 @@ function Destination({ one, pool }) {
     <div class="who2"><b>${shown(one.service)} → ${shown(one.destination)}</b>
       <span class=${`pill ${tone}`} title=${evidence ?? ""}><span aria-hidden="true">${mark}</span> circuit ${word}${one.circuit.state === "unknown" ? "" : html` <span class="dim">${percent(one.circuit.confidence)} sure</span>`}</span></div>
     <${Timeline} circuit=${one.circuit} />
-    <div class="scroll"><table><thead><tr><td></td><th scope="col">retries</th><th scope="col">timeouts</th><th scope="col">in flight</th><th scope="col">saturation</th><th scope="col">circuit</th></tr></thead><tbody>
+    <div class="scroll" tabindex="0" role="region" aria-label=${`Figures of ${shown(one.service)} to ${shown(one.destination)}`}><table><thead><tr><td></td><th scope="col">retries</th><th scope="col">timeouts</th><th scope="col">in flight</th><th scope="col">saturation</th><th scope="col">circuit</th></tr></thead><tbody>
       <tr><th scope="row">observed</th><td>${count(one.retries_total)} <span class="dim">of ${count(one.attempts_total)}</span></td><td>${count(one.timeouts_total)}${one.timeout ? html` <span class="dim">at ≈${ms(one.timeout.timeout_ms)}</span>` : ""}</td>
         <td>${count(one.in_flight)} <span class="dim">peak ${count(one.in_flight_peak)}</span></td><td><${Gauge} ratio=${pool?.saturation_ratio ?? one.saturation_ratio} pool=${pool} /></td><td>${word}</td></tr>
       ${told && html`<tr class="told"><th scope="row">reported</th><td>${count(told.retries_total)}</td><td>${count(told.timeouts_total)}</td><td>${count(told.in_flight)}</td><td>${percent(told.saturation)}</td><td>${shown(told.circuit ?? "–")}</td></tr>`}

@@ -12,6 +12,7 @@ import { WINDOWS } from "./topbar.js";
 import { nowOf } from "./tiles.js";
 
 const SLOWEST = 500;
+const MEANINGFUL = "netscope-meaningful"; // the first exchanges are on the screen
 const ORDERS = { "": "Newest", slowest: "Slowest", errors: "Errors" };
 const state = { held: null, rows: [], active: null, store: null, hover: false, focus: false };
 const list = { scroller: null, again: () => {} };
@@ -94,6 +95,9 @@ export function Tail() {
   useEffect(() => {
     if (scroller.current) scroller.current.scrollTop = 0;
   }, [key, store]);
+  useEffect(() => {
+    if (rows.length && !performance.getEntriesByName(MEANINGFUL).length) performance.mark(MEANINGFUL);
+  });
   const newer = stays ? (store.events.at(-1)?.seq ?? 0) - rows.seq : 0;
   return html`<section class="panel tail" aria-labelledby="tail-title">
     <div class="head"><h2 id="tail-title">Exchanges</h2>
