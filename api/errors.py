@@ -15,6 +15,10 @@ class ApiProblem(Exception):  # it is the problem of RFC 9457
         self.headers = headers or {}
 
 
+class ClientStalled(Exception):  # says what happened
+    """A client did not read on in the middle of an answer: it is let go."""
+
+
 def bad_parameter(name: str, detail: str) -> ApiProblem:
     """Return the problem of a query parameter that does not fit."""
     return ApiProblem(400, "bad-parameter", "A query parameter is not valid", f"{name}: {detail}")

@@ -36,8 +36,10 @@ class BoundedHttp(H11Protocol):
     """HTTP whose request heads have to come in time, on connections whose number is bounded."""
 
     head_s = 10.0
+    write_s = 30.0
     max_connections = 1_024
     head_timer: asyncio.TimerHandle | None = None
+    stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
@@ -56,9 +58,25 @@ class BoundedHttp(H11Protocol):
         elif self.head_timer is None and (before is None or before.response_complete):
             self._await_head()
 
+    def pause_writing(self) -> None:
+        """A client that does not read its answer is let go after a while; closing alone would wait for it for ever."""
+        super().pause_writing()
+        self.stall_timer = self.loop.call_later(self.write_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._reads_again()
+        super().resume_writing()
+
+    def _reads_again(self) -> None:
+        if self.stall_timer is not None:
+            self.stall_timer.cancel()
+            self.stall_timer = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._head_is_in()
+        self._reads_again()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -89,9 +107,10 @@ class BoundedHttp(H11Protocol):
         self.loop.call_later(_ABORT_AFTER_S, self.transport.abort)
 
 
-def bounded_http(*, head_s: float, max_connections: int) -> type[BoundedHttp]:
+def bounded_http(*, head_s: float, write_s: float, max_connections: int) -> type[BoundedHttp]:
     """Return the protocol with these bounds: uvicorn makes one of a class by itself."""
-    return type("BoundedHttp", (BoundedHttp,), {"head_s": head_s, "max_connections": max_connections})
+    bounds = {"head_s": head_s, "write_s": write_s, "max_connections": max_connections}
+    return type("BoundedHttp", (BoundedHttp,), bounds)
 
 
 class RefusesWithProblems(ServerProtocol):

@@ -95,7 +95,7 @@ class ApiThread:
         limits = self._state.limits
         return uvicorn.Config(
             build(self._state, rounds),
-            http=bounded_http(head_s=limits.head_s, max_connections=limits.connections),
+            http=bounded_http(head_s=limits.head_s, write_s=limits.write_s, max_connections=limits.connections),
             ws=FeedProtocol,
             ws_max_size=limits.feed_message_bytes,
             ws_ping_interval=limits.ping_s,

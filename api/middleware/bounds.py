@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiProblem
+from api.errors import ApiProblem, ClientStalled
 from api.middleware.context import header
 from api.state import AppState
 
@@ -53,10 +53,6 @@ class Bounds:
         length = header(scope, b"content-length")
         if length is not None and int(length) > self._limits.body_bytes:  # h11 let only digits in
             raise _too_big(self._limits.body_bytes)
-
-
-class ClientStalled(Exception):  # says what happened
-    """A client did not read on in the middle of an answer: it is let go."""
 
 
 def _too_big(limit: int) -> ApiProblem:

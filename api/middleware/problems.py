@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import responses
-from api.errors import ApiProblem
+from api.errors import ApiProblem, ClientStalled
 from api.state import AppState
 
 _TITLES = {404: ("not-found", "There is nothing here"), 405: ("method-not-allowed", "This is only read")}
@@ -36,6 +36,9 @@ class Problems:
             await self._app(scope, receive, sending)
         except ApiProblem as found:
             answer = found
+        except ClientStalled:
+            self._state.log("info", "client_stalled", request_id=scope["state"]["request_id"])
+            return
         except HTTPException as found:
             answer = of_http(found)
         except Exception as bug:  # noqa: BLE001  # the one handler at the top of the API
