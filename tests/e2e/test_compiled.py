@@ -8,10 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE_TESTS = ["tests/unit/collector/test_outcomes.py", "tests/unit/collector/test_losses.py",
-              "tests/unit/collector/test_trace_context.py", "tests/property/collector/test_any_bytes.py"]  # fmt: skip
+              "tests/unit/collector/test_trace_context.py", "tests/property/collector/test_any_bytes.py", "tests/unit/collector/metrics/test_resilience.py",
+              "tests/unit/collector/metrics/test_exposition.py", "tests/unit/collector/metrics/test_circuit.py", "tests/property/collector/test_metrics_percentiles.py"]  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_compiled_core_passes_the_core_s_tests() -> None:
     subprocess.run([ROOT / "tools" / "compile"], check=True, stdin=subprocess.DEVNULL)
     python = ROOT / ".venv" / "bin" / "python"
