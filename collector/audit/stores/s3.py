@@ -47,7 +47,8 @@ class S3Store:
     def refuses_overwriting(self) -> bool:
         """If-None-Match holds on plain buckets only (seen on RGW 16.2 and 18.2)."""
         if self._plain is None:
-            self._plain = not self._versioned() and not self._locked()
+            versioned, self._locks = self._versioned(), self._locked()
+            self._plain = not versioned and not self._locks
         return self._plain
 
     def _versioned(self) -> bool:
@@ -60,7 +61,6 @@ class S3Store:
                 self._client.get_object_lock_configuration(Bucket=self._bucket)
         except ObjectMissing:
             return False
-        self._locks = True
         return True
 
     def put(self, key: str, body: bytes, *, md5: bytes, about: dict[str, str]) -> None:
