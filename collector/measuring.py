@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from collector.domain.events import Connection, Exchange
 from collector.domain.metrics import (
@@ -15,6 +15,11 @@ from collector.domain.metrics import (
     ResilienceSnapshot,
     Window,
 )
+
+_FRESH_NS: Final = 200_000_000  # many may ask at once, and the drain loop waits meanwhile
+_TOLD: Final = 64
+
+_Asked = tuple[str | None, str | None, str | None, Window]
 
 
 class Engine(MetricsRecorder, MetricsReader, Protocol):
@@ -28,6 +33,7 @@ class SharedEngine:
         self._engine = engine
         self._now = monotonic_ns
         self._lock = threading.Lock()
+        self._told: dict[_Asked, tuple[int, NetworkSnapshot]] = {}
 
     def record(self, events: Sequence[Exchange | Connection], now_ns: int) -> None:
         """Count events."""
@@ -42,10 +48,19 @@ class SharedEngine:
     def network(
         self, *, service: str | None = None, route: str | None = None, peer: str | None = None, window: Window = "1m"
     ) -> NetworkSnapshot:
-        """Return the traffic of a window."""
+        """Return the traffic of a window; the same answer for all who ask within 200 ms."""
+        asked = (service, route, peer, window)
         with self._lock:
-            self._engine.tick(self._now())
-            return self._engine.network(service=service, route=route, peer=peer, window=window)
+            now = self._now()
+            known = self._told.get(asked)
+            if known is not None and now - known[0] < _FRESH_NS:
+                return known[1]
+            self._engine.tick(now)
+            answer = self._engine.network(service=service, route=route, peer=peer, window=window)
+            if len(self._told) >= _TOLD:
+                self._told.clear()
+            self._told[asked] = (now, answer)
+            return answer
 
     def resilience(self) -> ResilienceSnapshot:
         """Return retries, timeouts and breakers as seen from the wire."""
