@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from collector.config import Config
+from collector.config import Config, aws_environment
 from collector.domain.audit import AuditSink
 from collector.domain.ports import AuditReader
+from collector.kernel import privileges
 from collector.measuring import SharedEngine
 from collector.metrics.engine import Engine
 
@@ -41,6 +42,17 @@ class Parts:
     archived: AuditReader | None = None
 
 
-def assembled(config: Config, *, release: str) -> Parts:  # noqa: ARG001  # the archive's settings are in there
+def assembled(config: Config, *, release: str) -> Parts:
     """Return the parts that the configuration asks for."""
-    return Parts(engine=SharedEngine(Engine(version=release)))
+    engine = SharedEngine(Engine(version=release))
+    if config.audit == "off":
+        return Parts(engine=engine)
+    from collector.audit.archive import Archive
+    from collector.audit.reader import ArchiveReader
+    from collector.audit.whereabouts import archive_settings, store_settings
+
+    return Parts(
+        engine=engine,
+        open_archive=lambda: Archive.open(archive_settings(config, privileges.account(config.user))),
+        archived=ArchiveReader(store_settings(config), aws_environment()),
+    )

@@ -10,6 +10,7 @@ from tests.support import kernel_mounts, skips
 
 pytest_plugins = ["pytester"]
 
+os.environ.setdefault("NETSCOPE_AUDIT", "off")  # tests of the archive switch it on, in folders of their own
 _ON_CI = os.environ.get("CI") == "true"
 _KERNEL_TESTS = Path(__file__).parent / "kernel"
 

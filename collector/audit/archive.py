@@ -115,6 +115,7 @@ class Archive:
         """Make the spool's directories and lock it. Raises AuditProblem where only a person can help."""
         try:
             self._files.make(self._settings.account)
+            self._make_directory()
             self._lock = self._files.lock("lock", whose="collector")
         except OSError as problem:
             if problem.errno not in _FULL:
@@ -123,10 +124,24 @@ class Archive:
                 ) from problem
             self._failed(problem)  # the writer tries again
 
+    def _make_directory(self) -> None:
+        """Make the archive's directory for the account that fills it, where there is none yet."""
+        store, account = self._settings.store, self._settings.account
+        path = Path(store.directory)
+        if not store.endpoint and not path.exists():
+            path.mkdir(mode=0o750, parents=True)
+            if any(account) and os.geteuid() == 0:
+                os.chown(path, *account)
+
     def start(self) -> Self:
         """Start writing; call it once privileges are given up."""
         self._thread.start()
         return self
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the shipper's process: its requests are not to be observed."""
+        return (self._shipper.pid,)
 
     def append(self, events: Sequence[Event], lines: Sequence[bytes] | None = None) -> int:
         """Take events; return how many were taken. What had no room is in `losses`, and will be in the archive."""

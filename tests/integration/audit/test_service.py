@@ -1,0 +1,96 @@
+"""`collector run` archives what it sees, and gives it back by GET /v1/audit and on the command line."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.support import rgw
+from tests.support.audit_archive import key_pair
+
+pytestmark = pytest.mark.kernel
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["directory", "bucket"])
+def test_what_is_observed_is_archived_and_given_back(tmp_path, kind, request):
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)  # the collector is another user
+    private, public = key_pair(tmp_path)
+    private.chmod(0o600)
+    (tmp_path / "state").mkdir()
+    environment = {
+        **os.environ, "NETSCOPE_AUDIT": "on", "NETSCOPE_AUDIT_SPOOL": str(tmp_path / "state/spool"),
+        "NETSCOPE_AUDIT_DIRECTORY": str(tmp_path / "state/archive"), "NETSCOPE_AUDIT_SEGMENT_SECONDS": "0.3",
+        "NETSCOPE_AUDIT_SIGNING_KEY": str(private),
+    }  # fmt: skip
+    if kind == "bucket":
+        gateway = request.getfixturevalue("gateway")
+        bucket = gateway.bucket("service")
+        environment |= rgw.ENVIRONMENT
+        environment |= {"NETSCOPE_AUDIT_S3_ENDPOINT": gateway.endpoint, "NETSCOPE_AUDIT_S3_BUCKET": bucket}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    collector = subprocess.Popen(
+        [sys.executable, "-m", "collector", "run", "--listen", "127.0.0.1:0", "--port", str(server.server_port)],
+        env=environment, stderr=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+    try:
+        said = []
+        for line in collector.stderr:
+            said.append(line)
+            if line.startswith("observing"):
+                break
+        else:
+            raise AssertionError("".join(said))
+        address = line.split(" at ")[1].split()[0].rstrip("/")
+        for number in range(20):
+            call = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/items/{number}")
+            call.add_header("traceparent", f"00-{number + 1:032x}-00f067aa0ba902b7-01")
+            with urllib.request.urlopen(call) as answer:
+                assert answer.read() == b"ok"
+        ends = time.monotonic() + 60
+        while len(exchanges := given_back(address)) < 40:
+            assert time.monotonic() < ends, (len(exchanges), said)
+            time.sleep(0.3)
+    finally:
+        collector.terminate()
+        rest = collector.stderr.read()
+        code = collector.wait(60)
+        collector.stderr.close()
+        server.shutdown()
+        server.server_close()
+    assert code == 0, rest
+    assert len(exchanges) == len({one["id"] for one in exchanges}) == 40
+    assert {one["trace_id"] for one in exchanges} == {f"{number + 1:032x}" for number in range(20)}
+    verified = subprocess.run(
+        [sys.executable, "-m", "collector", "audit", "verify", "--strict", "--key", public], env=environment,
+        capture_output=True, text=True, check=False, cwd="/",
+    )  # fmt: skip
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "manifest stored" in rest
+
+
+def given_back(address):
+    with urllib.request.urlopen(f"{address}/v1/audit?from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z") as answer:
+        lines = [json.loads(line) for line in answer.read().splitlines()]
+    return [one for one in lines if one["kind"] == "exchange"]
