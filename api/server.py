@@ -105,6 +105,7 @@ class ApiThread:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # else X-Forwarded-For would choose whose rate limit counts
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=32_768,

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import dropwhile, islice
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -91,16 +92,10 @@ class Recent(Generic[EventT]):
         self, *, before: int | None, limit: int, accept: Callable[[EventT], bool] | None
     ) -> tuple[list[EventT], int | None]:
         """Return up to `limit` events with `seq` below `before`, newest first, and the `before` of the next page."""
-        found: list[EventT] = []
-        for entry in reversed(self._entries):
-            event = entry.event
-            if before is not None and event.seq >= before:
-                continue
-            if accept is None or accept(event):
-                if len(found) == limit:
-                    return found, found[-1].seq
-                found.append(event)
-        return found, None
+        newest = (entry.event for entry in reversed(self._entries))
+        older = newest if before is None else dropwhile(lambda event: event.seq >= before, newest)
+        found = list(islice(older if accept is None else filter(accept, older), limit + 1))
+        return found[:limit], found[limit - 1].seq if len(found) > limit else None
 
     def matching(self, accept: Callable[[EventT], bool], limit: int) -> list[EventT]:
         """Return up to `limit` events that fit, oldest first."""

@@ -1,9 +1,10 @@
 """Traced exchanges at a steady rate over raw loopback connections, from a process of its own; each gives two events.
 
-`python -m tests.support.steady RATE SECONDS CONNECTIONS HOST` prints what it did. HOST tells its exchanges from others.
+`python -m tests.support.steady RATE SECONDS CONNECTIONS HOST COMM` prints what it did. HOST tells its exchanges from others.
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from tests.support.serving import ROOT
 from tests.support.sockets import tcp_pair
 
-COMM = "steady"  # the process's name: `--comm steady` observes nothing else
+COMM = f"steady-{os.getpid()}"  # the traffic's process gets this name: `--comm` of it observes nothing else
 _TICK_S = 0.01
 
 
@@ -44,7 +45,7 @@ def run(rate, seconds, connections, host):
 def traffic(rate, seconds, host, connections=8):
     """The same in another process; `.wait()` it, then it is over."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.steady", str(rate), str(seconds), str(connections), host],
+        [sys.executable, "-m", "tests.support.steady", str(rate), str(seconds), str(connections), host, COMM],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -58,6 +59,6 @@ def traffic(rate, seconds, host, connections=8):
 
 
 if __name__ == "__main__":
-    Path("/proc/self/comm").write_text(COMM)
+    Path("/proc/self/comm").write_text(sys.argv[5])
     made, took = run(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode())
     print(f"{made} {took:.3f}")
