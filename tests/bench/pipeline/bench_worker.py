@@ -215,9 +215,10 @@ def figures(measured: dict[str, float]) -> list[Figure]:
                met=measured["worker_per_s"] >= TARGET_PER_S, base=measured["bare_per_s"],
                how=f"median of {ROUNDS}; baseline: the bare client; {api}"),
         figure("worker: p99 added to the API's", added, "ms", 3, met=added <= 3, base=measured["api_p99_ms"],
-               how=f"p99 from read to answered, less that of bare sockets; {open_load}; median of {against}"),
-        figure("worker: p99 added to the API's, least disturbed round", least, "ms", 3, met=least <= 3,
-               how=f"the same, least of {against}: what else runs on the machine only adds"),
+               how=f"p99 from read to answered, less that of bare sockets; {open_load}; medians of {against}"),
+        figure("worker: p99 added to the API's, least disturbed", least, "ms", 3, met=least <= 3,
+               base=measured["least_api_p99_ms"],
+               how=f"the same, between the least of either in {against}: what else runs on the machine only adds"),
         figure("worker: median added to the API's", measured["added_p50_ms"], "ms", None, met=None,
                base=measured["api_p50_ms"], how=f"as the p99; median of {against}"),
         figure("worker: resident memory", measured["rss_mb"], "MiB", 120, met=measured["rss_mb"] <= 120,
@@ -239,23 +240,38 @@ def measure(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
         alone = run_alone("raw", url, str(TARGET_PER_S), count)
         pairs.append((alone, paced(rig, kafka, url, topic=f"paced-{number}", rate=TARGET_PER_S)))
         print(f"bare sockets {alone}, worker {pairs[-1][1]}", flush=True)
-    added = [under["p99_ms"] - alone["p99_ms"] for alone, under in pairs]
+    alone_p99_ms, under_p99_ms = [alone["p99_ms"] for alone, _ in pairs], [under["p99_ms"] for _, under in pairs]
     return {
         "bare_per_s": statistics.median(bares),
         "worker_per_s": statistics.median(workers),
         "achieved_per_s": statistics.median(under["achieved_per_s"] for _, under in pairs),
-        "api_p99_ms": statistics.median(alone["p99_ms"] for alone, _ in pairs),
+        "api_p99_ms": statistics.median(alone_p99_ms),
+        "least_api_p99_ms": min(alone_p99_ms),
         "api_p50_ms": statistics.median(alone["p50_ms"] for alone, _ in pairs),
-        "added_p99_ms": statistics.median(added),
-        "least_added_p99_ms": min(added),
+        "added_p99_ms": statistics.median(under_p99_ms) - statistics.median(alone_p99_ms),
+        "least_added_p99_ms": min(under_p99_ms) - min(alone_p99_ms),
         "added_p50_ms": statistics.median(under["p50_ms"] - alone["p50_ms"] for alone, under in pairs),
         "rss_mb": max(under["rss_mb"] for _, under in pairs),
         "first_s": statistics.median(start_to_first(rig, kafka, url) for _ in range(3)),
     }
 
 
+@contextmanager
+def before_all_else() -> Iterator[None]:
+    """Have what is measured go before whatever else runs on the machine, as far as root may say so (sched(7))."""
+    group = Path("/proc/self/autogroup")
+    if os.geteuid() != 0 or not group.exists():
+        yield
+        return
+    group.write_text("-19")
+    try:
+        yield
+    finally:
+        group.write_text("0")
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with before_all_else(), tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder))
         cluster = KafkaCluster(Path(folder) / "kafka", port=free_ports(2))
         server = None
