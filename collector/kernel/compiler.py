@@ -47,7 +47,7 @@ def is_warm(cache: Path, identity: str) -> bool:
 
 
 def _fingerprint(flags: tuple[str, ...], names: tuple[str, ...]) -> str:
-    digest = hashlib.sha256(repr((flags, names)).encode())
+    digest = hashlib.sha256(repr((headers.FORMAT, flags, names)).encode())
     for path in sorted(sources().glob("*.[ch]")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,8 +1,10 @@
 """The header tree that lets bcc compile without kernel headers: made from the kernel's BTF, kept by its hash."""
 
 import hashlib
+import itertools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +29,11 @@ _KCONFIG: Final = """#pragma once
 #define BPF_FUNC_CURRENT_CPU -1
 #include "linux/helper_fill.h"
 """
+# bpftool writes the holes of a struct as nameless bit fields. clang 14 lays out a run of them as one wide integer, with
+# that integer's alignment, and so moves what follows (sched_entity, and with it task_struct, on 5.10): give them names.
+_HOLE: Final = re.compile(r"^(\t+)(long|int|short|char)\s*:\s*(\d+);$", re.MULTILINE)
+_WIDTHS: Final = {"long": "64", "int": "32", "short": "16", "char": "8"}
+FORMAT: Final = 2  # of the tree; what was compiled from an older one is not used
 _HELPER_NUMBERS: Final = Path(__file__).with_name("helper_numbers.txt")
 
 
@@ -38,12 +45,17 @@ def btf_hash() -> str:
         raise KernelRefused(f"{btf.VMLINUX}: {problem.strerror}") from problem
 
 
+def tree_path(cache: Path, identity: str) -> Path:
+    """Return where the tree for this kernel stands once it is made."""
+    return cache / f"headers-{identity}-{FORMAT}"
+
+
 def header_tree(cache: Path, identity: str, *, types: Path = btf.VMLINUX, release: str | None = None) -> Path:
     """Return the tree for this kernel, made now if the cache does not hold it. bpftool dumps the types.
 
     `types` and `release` name another kernel than the running one.
     """
-    tree = cache / f"headers-{identity}"
+    tree = tree_path(cache, identity)
     if (tree / "complete").exists():
         return tree
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,11 +88,21 @@ def _write_tree(include: Path, types: str, version: tuple[int, int, int]) -> Non
         (include / name).parent.mkdir(parents=True, exist_ok=True)
         (include / name).touch()
     (include / "asm").mkdir(exist_ok=True)
-    (include / "vmlinux.h").write_text(types)
+    (include / "vmlinux.h").write_text(_with_named_holes(types))
     (include / "linux/kconfig.h").write_text(_KCONFIG)
     (include / "linux/helper_fill.h").write_text(_missing_helpers(types))
     (include / "linux/version.h").write_text(_version_header(*version))
     (include / "asm/page.h").write_text(f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n")
+
+
+def _with_named_holes(types: str) -> str:
+    numbers = itertools.count()
+
+    def name(hole: re.Match[str]) -> str:
+        indent, kind, width = hole.groups()
+        return f"{indent}{kind} hole_{next(numbers)};" if width == _WIDTHS[kind] else hole[0]
+
+    return _HOLE.sub(name, types)
 
 
 def _missing_helpers(types: str) -> str:

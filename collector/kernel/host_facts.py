@@ -77,7 +77,7 @@ def gather(cache: str, user: str) -> HostFacts:
         kernel_headers=Path(f"/lib/modules/{platform.release()}/build").exists(),
         cache=cache,
         cache_warm=bool(identity) and compiler.is_warm(Path(cache), identity),
-        headers_cached=bool(identity) and os.access(Path(cache) / f"headers-{identity}" / "complete", os.F_OK),
+        headers_cached=bool(identity) and os.access(headers.tree_path(Path(cache), identity) / "complete", os.F_OK),
         rungs=rungs,
         problem=problem,
     )
