@@ -118,7 +118,7 @@ class Config:
     requests_per_minute: int = _setting(6_000, "requests of one address a minute", _whole, _positive)
     audit: str = _setting("on", "archive what is observed: on or off", str, _switch)
     audit_spool: str = _setting("/var/lib/netscope/spool", "directory where events are durable until they are archived")
-    audit_spool_bytes: int = _setting(1 << 30, "bound of the spool, bytes", _whole, _positive)
+    audit_spool_bytes: int = _setting(1 << 32, "bound of the spool, bytes", _whole, _positive)
     audit_queue_events: int = _setting(10_000, "events that wait for the spool's disk in memory", _whole, _positive)
     audit_segment_bytes: int = _setting(1 << 22, "size at which a spool segment goes to the archive", _whole, _positive)
     audit_segment_seconds: float = _setting(60.0, "age at which a spool segment goes to the archive", float, _positive)

@@ -28,7 +28,7 @@ class ArchiveSettings:
     spool: str = "/var/lib/netscope/spool"
     store: StoreSettings = StoreSettings()
     compression: Compression = "zstd"
-    spool_bytes: int = 1 << 30  # bound of all segments together
+    spool_bytes: int = 1 << 32  # bound of all segments together: half an hour at 2,000 events/s
     reserve_bytes: int = 1 << 18  # left free on the spool's volume for the shipper's notes
     segment_bytes: int = 1 << 22
     segment_seconds: float = 60.0

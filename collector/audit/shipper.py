@@ -67,8 +67,19 @@ class Shipper:
         self._course = _Course()
         self._threads = ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload")
         self.shipped = Shipped()
-        if last := notes.last_manifest(files):
-            self.shipped.anchor = last[1]
+        self._last = notes.last_manifest(files)
+        self._noted: dict[int, int] = {}  # segments in the store that no manifest covers yet, and their hours
+        self._read_notes()
+
+    def _read_notes(self) -> None:
+        """Take up what the run before noted."""
+        if self._last:
+            self.shipped.anchor = self._last[1]
+        for receipt in list(notes.receipts(self._files)):
+            if receipt.segment <= self._covered():  # left over from a run that was cut off
+                notes.receipt_path(self._files, receipt.segment).unlink()
+            else:
+                self._noted[receipt.segment] = receipt.hour
 
     def step(self, *, closing: bool = False) -> bool:
         """Do what can be done now; tell whether more is to do at once."""
@@ -94,20 +105,19 @@ class Shipper:
     def idle(self) -> bool:
         """Tell whether everything is in the store, manifests too."""
         manifests_done = all(kept.done.exists() for kept in notes.kept_manifests(self._files))
-        return not self._waiting() and not list(notes.receipts(self._files)) and manifests_done
+        return not self._waiting() and not self._noted and manifests_done
 
     def _waiting(self) -> list[SegmentFile]:
         """Return the sealed segments that are not in the store yet."""
+        return [one for one in self._unfinished() if one.sealed]
+
+    def _unfinished(self) -> list[SegmentFile]:
+        """Return the segments, the open one too, that are not in the store yet."""
         covered = self._covered()
-        return [
-            one
-            for one in self._files.listed()
-            if one.sealed and one.number > covered and not notes.receipt_path(self._files, one.number).exists()
-        ]
+        return [one for one in self._files.listed() if one.number > covered and one.number not in self._noted]
 
     def _covered(self) -> int:
-        last = notes.last_manifest(self._files)
-        return last[0].segment if last else 0
+        return self._last[0].segment if self._last else 0
 
     def _ship(self) -> bool:
         """Take the next few segments to the store; the first problem is raised once all have ended."""
@@ -121,11 +131,13 @@ class Shipper:
             self._store.head(chain.key_name("probe"))  # cheap: while the store is away nothing is packed in vain
         self._settle()
         count = self._settings.upload_threads if self._course.tries == 0 else 1
-        running = [(one, self._threads.submit(self._ship_segment, one)) for one in ready[:count]]
+        listed = self._files.listed()
+        running = [(one, self._threads.submit(self._ship_segment, one, listed)) for one in ready[:count]]
         problems: list[StoreProblem] = []
         for segment, future in running:
             try:
                 future.result()
+                self._noted[segment.number] = segment.hour
                 self._course.poisoned.pop(segment.number, None)
             except StoreProblem as problem:
                 if problem.refusal == "permanent":
@@ -145,9 +157,8 @@ class Shipper:
             time.sleep(self._settle_s)
         self._course.doubt = False
 
-    def _ship_segment(self, segment: SegmentFile) -> None:
-        listed = self._files.listed()
-        later = [one for one in listed if one.number > segment.number]
+    def _ship_segment(self, segment: SegmentFile, listed: list[SegmentFile]) -> None:
+        later = (one for one in listed if one.number > segment.number)
         cut = next((first for one in later if (first := _first_seq(one))), None)
         first = _first_seq(segment) or cut
         if first is None:  # no record, none behind it: nothing that a sequence could tell
@@ -194,27 +205,23 @@ class Shipper:
         """
         covered = self._covered()
         for segment in self._files.listed()[:-1]:
-            done = segment.number <= covered or notes.receipt_path(self._files, segment.number).exists()
-            if not segment.sealed or not done:
+            if not segment.sealed or (segment.number > covered and segment.number not in self._noted):
                 return
             segment.path.unlink(missing_ok=True)
 
     def _write_manifest(self, *, closing: bool) -> bool:
         """Write the next manifest where one is due; tell whether another may be."""
-        covered = self._covered()
-        for receipt in notes.receipts(self._files):
-            if receipt.segment <= covered:  # left over from a run that was cut off
-                notes.receipt_path(self._files, receipt.segment).unlink()
-        unfinished = [
-            (one.number, one.hour)
-            for one in self._files.listed()
-            if one.number > covered and not notes.receipt_path(self._files, one.number).exists()
-        ]
+        unfinished = [(one.number, one.hour) for one in self._unfinished()]
+        hours = {hour for _, hour in unfinished} | set(self._noted.values())
+        if not self._noted or (len(hours) == 1 and not closing):
+            return False
         part = chain.due(notes.receipts(self._files), unfinished, at_once=closing)
         if not part:
             return False
-        made, _ = chain.following(part, self._writer, self._public_digest, notes.last_manifest(self._files))
+        made, _ = chain.following(part, self._writer, self._public_digest, self._last)
         notes.save_manifest(self._files, made)
+        self._last = (made, digest(made.encode()))
+        self._noted = {number: hour for number, hour in self._noted.items() if number > made.segment}
         return True
 
     def _upload_manifests(self) -> None:

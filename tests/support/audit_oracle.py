@@ -22,6 +22,9 @@ else:
     from backports import zstd
 
 
+_KEPT = ("id", "kind", "writer", "audit_seq", "stage", "reason", "count")  # of a line: there may be millions
+
+
 @dataclass
 class Ledger:
     """Counts by ID."""
@@ -134,7 +137,8 @@ def archived_in_folder(folder):
 
 def _lines(data):
     with zstd.ZstdFile(io.BytesIO(data)) as file:
-        return [json.loads(line) for line in file.read().splitlines()]
+        found = (json.loads(line) for line in file.read().splitlines())
+        return [{name: line[name] for name in _KEPT if name in line} for line in found]
 
 
 @dataclass

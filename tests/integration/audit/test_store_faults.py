@@ -99,7 +99,7 @@ def test_every_fault_of_the_gateway(own_gateway, settings, locks, capsys):
 def test_a_long_outage(own_gateway, settings, capsys):
     outage = 1200 if FULL else 15
     own_gateway.bucket("audit")
-    wanted = settings(own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=2.0), segment_bytes=1 << 20)
+    wanted = settings(own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=2.0), segment_bytes=1 << 20, spool_bytes=1 << 32)
     ledger = Ledger()
     run = Driven(ledger, wanted, "o", environment=rgw.ENVIRONMENT, rate=RATE, group=20, close_s=60)
     time.sleep(2)
