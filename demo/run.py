@@ -32,7 +32,7 @@ A worker takes records from a Kafka broker and calls an HTTP API; none of them k
   POST /orders, /payments: now and then 503 or a reset, then the next TRY of the same trace and key;
   POST /reports: slow at the API (WAIT);
   an answer that came while the worker stood still, and lay in the kernel until it went on (READDLY).
-Ctrl-C ends it.
+The page that comes with it shows the same: who talks to whom, how fast, what fails and why. Ctrl-C ends it.
 """
 
 
@@ -54,7 +54,9 @@ class Pipeline:
         self._child = child
         said = self._line(READY_WITHIN_S)
         self.pids: dict[str, int] = said.get("pids", {})
-        self.port = urlsplit(said.get("places", {}).get("external-api", "")).port
+        places: dict[str, str] = said.get("places", {})
+        self.port = urlsplit(places.get("external-api", "")).port
+        self.worker_url = places.get("worker", "")  # where the worker tells of its own resilience
 
     def begin_load(self) -> None:
         """Let the records come."""
@@ -139,7 +141,58 @@ class Watch:
         return code
 
 
-def run(seconds: float | None, rate: float, options: list[str]) -> int:
+class Page:
+    """`collector run` on the whole pipeline: the same, in a browser. The demo goes on without it."""
+
+    def __init__(self, observed: Pipeline, listen: str) -> None:
+        words = [PYTHON, str(Path(PYTHON).with_name("collector")), "run", "--listen", listen, "--log-level", "error"]
+        words += [word for pid in observed.pids.values() for word in ("--pid", str(pid))]
+        settings = {
+            "NETSCOPE_SERVICES": f"{NAMES},*pipeline.cli broker*=kafka",
+            "NETSCOPE_WORKERS": f"worker={observed.worker_url}/resilience",
+        }
+        self.child = subprocess.Popen(
+            words, env={**settings, **os.environ}, stderr=subprocess.PIPE, text=True, process_group=0
+        )
+        self.ready = threading.Event()
+        assert self.child.stderr is not None
+        threading.Thread(target=self._relay, args=(self.child.stderr,), daemon=True).start()
+
+    def _relay(self, stderr: IO[str]) -> None:
+        for line in stderr:
+            if line.startswith("observing"):
+                sys.stderr.write(f"the page is at {line.rpartition(' at ')[2]}")
+                self.ready.set()
+        if not self.ready.is_set():
+            sys.stderr.write("demo: the page could not be served; `sudo collector run` alone says why\n")
+            self.ready.set()
+
+    def end(self) -> None:
+        """Let it go."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        try:
+            self.child.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+@contextlib.contextmanager
+def page(observed: Pipeline, listen: str) -> Iterator[None]:
+    """Serve the page while the block runs, where an address is given."""
+    if not listen:
+        yield
+        return
+    served = Page(observed, listen)
+    served.ready.wait(READY_WITHIN_S)
+    try:
+        yield
+    finally:
+        served.end()
+
+
+def run(seconds: float | None, rate: float, listen: str, options: list[str]) -> int:
     """Run the demo; return its exit code."""
     stop = threading.Event()
 
@@ -153,11 +206,12 @@ def run(seconds: float | None, rate: float, options: list[str]) -> int:
         if not observed.pids or observed.port is None:
             sys.stderr.write("demo: the pipeline did not start; `pipeline demo` alone says more\n")
             return 1
-        watch = Watch(observed, options)
-        try:
-            return _watched(observed, watch, stop, seconds)
-        finally:
-            watch.end()
+        with page(observed, listen):
+            watch = Watch(observed, options)
+            try:
+                return _watched(observed, watch, stop, seconds)
+            finally:
+                watch.end()
 
 
 def _watched(observed: Pipeline, watch: Watch, stop: threading.Event, seconds: float | None) -> int:
@@ -191,9 +245,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, help="end after this long")
     parser.add_argument("--rate", type=float, default=RATE, help="records per second")
+    parser.add_argument("--page", default="127.0.0.1:7070", help="where to serve the page; empty: nowhere")
     parser.add_argument("options", nargs="*", help="of collector watch, after --; else --wide")
     arguments = parser.parse_args()
-    sys.exit(run(arguments.seconds, arguments.rate, arguments.options or ["--wide"]))
+    sys.exit(run(arguments.seconds, arguments.rate, arguments.page, arguments.options or ["--wide"]))
 
 
 if __name__ == "__main__":
