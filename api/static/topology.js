@@ -1,4 +1,4 @@
-// Who talks to whom, from the exchanges of the last minute. Both ends of one exchange make one edge, not two.
+// Who talks to whom, from the exchanges of the last minute, or of as much of it as is in memory. Both ends of one exchange make one edge, not two.
 import { BINS, binOf, quantiles } from "./histogram.js";
 import { endOf } from "./store.js";
 
@@ -35,7 +35,9 @@ export function topology(events, untilMs, others = []) {
     }
   }
   for (const one of directed(others)) stream(nodes, edges, one);
-  return laidOut(nodes, folded(nodes, [...edges.values()]));
+  const oldest = events.length ? Math.max(since, endOf(events[0])) : since;
+  const seconds = Math.max(1, Math.min(SPAN_S, (untilMs - oldest) / 1000));
+  return { ...laidOut(nodes, folded(nodes, [...edges.values()]), seconds), seconds };
 }
 
 // Streams from who was connected to (a broker) to who connected (its worker). Where nobody knows who connected, the end that
@@ -103,7 +105,7 @@ function folded(nodes, edges) {
   return [...merged.values()].sort((a, b) => b.count - a.count).slice(0, EDGES_LIMIT);
 }
 
-function laidOut(nodes, edges) {
+function laidOut(nodes, edges, seconds) {
   const used = new Set(edges.flatMap((edge) => [edge.from, edge.to]));
   for (const one of used) one.layer = 0;
   for (let round = 0; round < used.size; round++) {
@@ -118,9 +120,12 @@ function laidOut(nodes, edges) {
   }
   const layers = [];
   for (const one of [...used].sort((a, b) => a.name.localeCompare(b.name))) (layers[one.layer] ??= []).push(one);
+  // Where several flows meet, each is labelled near its other end.
+  const shares = (end, edge) => edges.filter((one) => one[end] === edge[end]).length;
   for (const edge of edges) {
+    edge.labelAt = shares("to", edge) > shares("from", edge) ? 0.3 : shares("from", edge) > shares("to", edge) ? 0.7 : 0.5;
     const [p50, p95] = quantiles(edge.bins, [0.5, 0.95]);
-    Object.assign(edge, { perSecond: edge.count / SPAN_S, errorRatio: edge.count ? edge.errors / edge.count : 0, p50, p95 });
+    Object.assign(edge, { perSecond: edge.count / seconds, errorRatio: edge.count ? edge.errors / edge.count : 0, p50, p95 });
   }
   return { layers: layers.filter(Boolean), edges };
 }

@@ -30,11 +30,11 @@ export function useWidth(fallback) {
 export function ServiceMap() {
   const store = useBeat("map");
   const [box, width] = useWidth(700);
-  const { layers, edges } = topology(store.events, store.frozenAt ?? Date.now(), streams());
+  const { layers, edges, seconds } = topology(store.events, store.frozenAt ?? Date.now(), streams());
   return html`<section class="panel map" aria-labelledby="map-title">
-    <div class="head"><h2 id="map-title">Who talks to whom</h2><span class="dim push">the last minute</span></div>
+    <div class="head"><h2 id="map-title">Who talks to whom</h2><span class="dim push">the last ${seconds > 59 ? "minute" : `${Math.round(seconds)} s`}</span></div>
     <div class="drawing" ref=${box}>${layers.length ? html`<${Drawing} layers=${layers} edges=${edges} width=${width} />` : html`<p class="dim empty">No exchange in the last minute.</p>`}</div>
-    ${edges.length > 0 && html`<table class="sr"><caption>Flows of the last minute</caption><thead><tr><th>from</th><th>to</th><th>a second</th><th>errors</th><th>p95</th></tr></thead>
+    ${edges.length > 0 && html`<table class="sr"><caption>Flows of the last ${Math.round(seconds)} seconds</caption><thead><tr><th>from</th><th>to</th><th>a second</th><th>errors</th><th>p95</th></tr></thead>
       <tbody>${edges.map((edge) => html`<tr><td>${shown(edge.from.name)}</td><td>${shown(edge.to.name)}</td><td>${edge.other ? "not HTTP" : rate(edge.perSecond)}</td><td>${percent(edge.errorRatio)}</td><td>${ms(edge.p95)}</td></tr>`)}</tbody></table>`}
   </section>`;
 }
@@ -92,10 +92,18 @@ function curve(edge, spots, upright) {
   const from = upright ? [a.x + a.width / 2, a.y + a.height] : [a.x + a.width, a.y + a.height / 2];
   const to = upright ? [b.x + b.width / 2, b.y - 3] : [b.x - 3, b.y + b.height / 2];
   const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+  const bends = upright ? [from, [from[0], middle[1]], [to[0], middle[1]], to] : [from, [middle[0], from[1]], [middle[0], to[1]], to];
+  const [x, y] = along(bends, edge.labelAt ?? 0.5);
   const path = upright
     ? `M${from}C${from[0]} ${middle[1]} ${to[0]} ${middle[1]} ${to}`
     : `M${from}C${middle[0]} ${from[1]} ${middle[0]} ${to[1]} ${to}`;
-  return { path, x: middle[0], y: middle[1] };
+  return { path, x, y };
+}
+
+// The point of a cubic curve at `t`.
+function along(points, t) {
+  const weights = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t ** 2 * (1 - t), t ** 3];
+  return [0, 1].map((axis) => points.reduce((sum, point, at) => sum + point[axis] * weights[at], 0));
 }
 
 function Edge({ edge, spots, upright }) {

@@ -3,24 +3,17 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.support.browser import chromium
 from tests.support.serving import Service
 
 HERE = Path(__file__).parent
 SHOTS = HERE.parents[2] / ".cache/screenshots"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SERVICES = {"NETSCOPE_SERVICES": "*shop.py serve*=orders,*shop.py ask*=shop"}
 PAGE_MS = 20_000
 
@@ -94,10 +87,8 @@ def service(traffic):
 
 @pytest.fixture(scope="session")
 def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 class Faults(list):
@@ -139,14 +130,6 @@ def opened(browser):
 @pytest.fixture
 def page(opened, service):
     return opened(service.url)
-
-
-def until(page, expression, seconds=20.0):
-    """Wait until an expression holds; Playwright's own way needs `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(40)
 
 
 def shot(page, name):

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from tests.e2e.dashboard.conftest import Traffic, assorted, observed, shot, until
+from tests.e2e.dashboard.conftest import Traffic, assorted, observed, shot
+from tests.support.browser import until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(90)]
 

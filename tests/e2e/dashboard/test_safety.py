@@ -5,7 +5,8 @@ import json
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.e2e.dashboard.conftest import Traffic, observed, shot, until
+from tests.e2e.dashboard.conftest import Traffic, observed, shot
+from tests.support.browser import until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(90)]
 NO_TRACE = {"traceparent": None}

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.e2e.dashboard.conftest import shot, until
+from tests.e2e.dashboard.conftest import shot
+from tests.support.browser import until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(90)]
 
