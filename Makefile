@@ -8,7 +8,7 @@ FUZZ_RUNS ?= 1000000
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-develop install uninstall demo test check format bench bench-table fuzz lock
+.PHONY: help setup setup-develop install uninstall demo test check format bench bench-table fuzz torture lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-table: ## rebuild the merged results and the table from the figures that a
 
 fuzz: setup-develop ## run every fuzz target for FUZZ_RUNS inputs (1,000,000)
 	@tools/keep-owner tools/fuzz $(FUZZ_RUNS)
+
+torture: setup-develop ## the archive's campaigns at full size: 1,000 kills, 20 minutes of outage, 10,000 mutations, 1,000,000 segments (root; 1 h)
+	@NETSCOPE_FULL=1 SEGMENTS=1000000 tools/keep-owner tools/test -s --timeout=7200 tests/integration/audit tests/property/collector/test_audit_spool.py
 
 lock: setup-develop ## pin the newest versions that pyproject.toml allows, with hashes
 	@tools/keep-owner tools/lock

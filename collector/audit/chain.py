@@ -26,11 +26,11 @@ def due(
     if not found:
         return None
     hour = found[0].hour
+    if any(other == hour for _, other in unfinished):
+        return None
     part = [one for one in found if one.hour == hour]
     over = len(part) < len(found) or any(other > hour for _, other in unfinished)
-    if not over and before is not None and any(other == hour for _, other in unfinished):
-        return None
-    return part if over or (at_once and not unfinished) else None
+    return part if over or at_once else None
 
 
 def following(
