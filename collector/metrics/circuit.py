@@ -15,11 +15,13 @@ from collector.metrics.moments import shown
 _S: Final = 1_000_000_000
 _WINDOW_NS: Final = 10 * _S  # calls that a conclusion looks back on
 _CALLS: Final = 512
-_SILENT_NS: Final = 300_000_000  # the shortest silence that means something
-_GAPS: Final = 8  # ... and it lasts this many usual gaps between calls
+_SILENT_NS: Final = 500_000_000  # the shortest silence that means something
+_GAPS: Final = 8  # ... and it lasts this many usual gaps between calls,
+_GAPS_IN_ROW: Final = 3  # or this many, where the last calls failed without exception
 _FEWEST: Final = 5  # calls before a silence that tell of failure
 _FAILED: Final = 0.5  # of them
 _IN_ROW: Final = 5
+_TRIALS: Final = 10  # more of them that fail without a pause are no trials
 _CONFIRM: Final = 5  # good calls after a trial, or a while without a bad one: closed
 _CONFIRM_NS: Final = 500_000_000
 _LATEST: Final = 20  # calls that are counted for it
@@ -41,18 +43,21 @@ class CircuitMachine:
     def __init__(self) -> None:
         self.state: Circuit = "unknown"
         self.since_ns = 0
-        self.opened_total = 0
+        self.opened_confirmed = 0  # openings that a trial confirmed
         self.transitions: deque[tuple[Circuit, Circuit, int]] = deque(maxlen=_KEPT)
         self._calls: deque[Call] = deque(maxlen=_CALLS)
         self._began_last = 0
         self._active_until = 0  # the last moment at which a call was known to be under way
         self._weighed = False  # whether the two that follow take account of the latest call
         self._failing = ""  # what was seen, if a silence now means an open circuit
+        self._needed_ns = _SILENT_NS  # how long that silence has to be
         self._gap_ns = 0  # the longest usual time between calls while closed
+        self._bad = 0  # failed calls in half-open
         self._good_from = 0  # first good call of an unbroken run in half-open
         self._good = 0
         self._alive = False  # the service did something else during the silence
         self._reopened = 0
+        self._closed_ns = 0  # from when on calls count for an opening
         self._seen: list[Evidence] = []
 
     # -- in --------------------------------------------------------------------------------------------------------
@@ -60,6 +65,7 @@ class CircuitMachine:
     def call(self, call: Call) -> None:
         """Take an attempt that ended; in the order in which they ended."""
         if self.state == "unknown":
+            self._closed_ns = call.began_ns
             self._enter("closed", call.began_ns)
         self._silent_for(call.began_ns - self._active_until)
         if self.state == "open" and call.began_ns > self.since_ns:
@@ -99,21 +105,24 @@ class CircuitMachine:
         if not self._weighed:
             self._weighed = True
             self._weigh()
-        if self._failing and silent_ns >= max(_SILENT_NS, _GAPS * self._gap_ns):
+        if self._failing and silent_ns >= self._needed_ns:
             self._open(f"{self._failing}, then none for {silent_ns / 1e9:.1f} s")
 
     def _weigh(self) -> None:
         """Decide what a silence after the calls so far would mean."""
-        since = max(self._active_until - _WINDOW_NS, self.since_ns)
+        since = max(self._active_until - _WINDOW_NS, self._closed_ns)
         recent = [call for call in self._calls if call.ended_ns >= since]
         self._failing = ""
         if self.state == "half_open":
-            if not self._good and any(call.failed and call.began_ns >= self.since_ns for call in recent):
+            if any(call.failed and call.began_ns >= self.since_ns for call in recent):
                 self._failing = "the trial failed"
+            self._needed_ns = max(_SILENT_NS, _GAPS_IN_ROW * self._gap_ns)
             return
         self._gap_ns = _usual_gap(recent)
         latest = recent[-_LATEST:]
         failed, in_row = sum(call.failed for call in latest), _failures_in_row(recent)
+        gaps = _GAPS_IN_ROW if in_row >= _IN_ROW else _GAPS
+        self._needed_ns = max(_SILENT_NS, gaps * self._gap_ns)
         if len(latest) >= _FEWEST and (failed >= _FAILED * len(latest) or in_row >= _IN_ROW):
             self._failing = (
                 f"{failed} of the last {len(latest)} calls failed, {in_row} in a row, "
@@ -126,11 +135,11 @@ class CircuitMachine:
         at_ns = min((end for end in failures if end > self._began_last), default=max(failures))
         if self.state == "half_open":
             self._reopened += 1
+            self.opened_confirmed += 1  # the one before
         else:
             self._reopened = 0
             self._seen = []
         self._enter("open", at_ns)
-        self.opened_total += 1
         self._alive = False
         self._note(seen, at_ns)
 
@@ -139,12 +148,15 @@ class CircuitMachine:
     def _trial(self, call: Call) -> None:
         pause_s = (call.began_ns - self.since_ns) / 1e9
         self._enter("half_open", call.began_ns)
-        self._good = 0
+        self._good = self._bad = 0
         self._note(f"a first call after {pause_s:.1f} s of silence", call.began_ns)
 
     def _judge(self, call: Call) -> None:
         if call.failed:
             self._good = 0
+            self._bad += 1
+            if self._bad > _TRIALS:
+                self._take_back(call.ended_ns)
             return
         if not self._good:
             self._good_from = call.ended_ns
@@ -152,10 +164,27 @@ class CircuitMachine:
         if self._good >= _CONFIRM:
             self._close()
 
+    def _take_back(self, at_ns: int) -> None:
+        """Calls go on though they fail: that was a pause for another reason, no opening."""
+        self._note(f"{self._bad} calls failed without a pause: no breaker", at_ns)
+        if self._reopened:
+            self._enter("closed", at_ns)
+            return
+        self.state, self.since_ns = "closed", self._closed_ns
+        for _ in range(min(2, len(self.transitions))):
+            self.transitions.pop()
+
     def _close(self) -> None:
+        self.opened_confirmed += 1
+        self._closed_ns = self._good_from
         self._enter("closed", self._good_from)
         self._note(f"{self._good} good calls after the trial", self._good_from)
         self._good = 0
+
+    @property
+    def opened_total(self) -> int:
+        """Openings; the latest one may be taken back until a trial confirms it."""
+        return self.opened_confirmed + (self.state in ("open", "half_open"))
 
     # -- out -------------------------------------------------------------------------------------------------------
 

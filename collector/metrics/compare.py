@@ -1,7 +1,7 @@
 """What the wire shows beside what a worker says of itself; they disagree only where no timing explains the difference.
 
-A report is made a moment before or after our own count. So it is judged by our counts one report earlier and one
-later: a total must lie between them, plus what the worker had counted before we watched, which is the same all along.
+A report is made at some moment before it is compared. So it is judged by our counts two reports earlier and one later:
+a total must lie between them, plus what the worker had counted before we watched, which is the same all along.
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from typing import Final
 
 from collector.domain.metrics import Circuit, Disagreement, WorkerReport
 
+_BACK: Final = 2
 _TOTALS: Final = ("attempts_total", "retries_total", "timeouts_total")
 
 
@@ -28,20 +29,20 @@ class _Total:
     """One counter of the worker beside ours."""
 
     _range: tuple[int, int] | None = None  # where what the worker had counted before lies
-    _ours: int | None = None  # at the last report
-    _waiting: tuple[int, int] | None = None  # the last report, our count one report before it
+    _ours: tuple[int, ...] = ()  # at the last two reports
+    _waiting: tuple[int, int] | None = None  # the last report, our count two reports before it
     _reported: int = 0
 
     def judge(self, reported: int, ours: int) -> bool | None:
         """Take a report and our count; return whether the report before agreed, None if that cannot be told."""
         if reported < self._reported:  # the worker began anew
-            self._range = self._ours = self._waiting = None
+            self._range, self._waiting, self._ours = None, None, ()
         verdict = None
         if self._waiting is not None:
             before, earlier = self._waiting
             verdict = self._fits(before - ours, before - earlier)
-        self._waiting = None if self._ours is None else (reported, self._ours)
-        self._ours, self._reported = ours, reported
+        self._waiting = (reported, self._ours[0]) if len(self._ours) == _BACK else None
+        self._ours, self._reported = (*self._ours, ours)[-_BACK:], reported
         return verdict
 
     def _fits(self, low: int, high: int) -> bool | None:

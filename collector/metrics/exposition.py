@@ -225,9 +225,9 @@ class Exposition(Collector):
         )
         yield counter(
             "netscope_circuit_opened",
-            "Times that the breaker was seen opening",
+            "Times that the breaker was seen opening, once a trial confirmed it",
             labels,
-            ((key, one.circuit.opened_total) for key, one in rows),
+            ((key, one.circuit.opened_confirmed) for key, one in rows),
         )
         yield counter(
             "netscope_resilience_compared",

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60
 MAX_IN_FLIGHT = 8
 ATTEMPT_TIMEOUT_S = 0.6
+SERVICE = "pipeline.cli"  # as the worker's process is named
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
@@ -116,7 +117,16 @@ def run():
                 "--call-max-in-flight", str(MAX_IN_FLIGHT), "--rounds-max", "1", "--breaker-slow-call-s", "0.55",
             )
         )  # fmt: skip
-        service = stack.enter_context(Service("--pid", process.pid, env={"NETSCOPE_REQUESTS_PER_MINUTE": "1000000"}))
+        service = stack.enter_context(
+            Service(
+                "--pid",
+                process.pid,
+                env={
+                    "NETSCOPE_REQUESTS_PER_MINUTE": "1000000",
+                    "NETSCOPE_WORKERS": f"{SERVICE}={places['metrics_url']}/resilience",
+                },
+            )
+        )
         worker = stack.enter_context(Worker(places["metrics_url"]))
         yield Run(api, worker, service, broker["bootstrap_servers"])
 
@@ -175,6 +185,13 @@ def test_1_attempts_retries_and_timeouts_equal_the_workers_own(run):
     assert seen["retries_by_reason"].keys() == {"503", "timeout"}
     assert seen["circuit"]["state"] == own["circuit"] == "closed"
     assert seen["circuit"]["opened_total"] == own["circuit_opened_total"] == 0
+    # and side by side: the worker's own word is there, and no difference that timing would not explain
+    compared = run.service.until("/v1/resilience/state", lambda found: found["compared"] >= 12)
+    assert compared["disagreed"] == 0
+    reported = until(
+        lambda: (beside := run.seen()["reported"]) and beside["attempts_total"] == own["attempts_total"] and beside
+    )
+    assert reported["circuit"] == "closed"
 
 
 def test_2_every_change_of_the_circuit_is_dated_within_a_second(run):
@@ -196,6 +213,10 @@ def test_2_every_change_of_the_circuit_is_dated_within_a_second(run):
     assert opened == pytest.approx(worker.opened(), abs=1.0)
     assert closed == pytest.approx(worker.closed(), abs=1.0)
     assert (seen["attempts_total"], seen["timeouts_total"]) == (own["attempts_total"], own["timeouts_total"])
+    time.sleep(3)  # three more reports
+    assert {one["figure"] for one in run.seen()["disagreements"]} <= {
+        "retries_total"
+    }  # a later round is a retry on the wire
 
 
 def test_3_saturation_equals_the_workers_own(run):
