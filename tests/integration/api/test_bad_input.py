@@ -83,7 +83,8 @@ def test_a_cursor_of_another_run(service):
 
 def test_paths_and_methods_that_are_not_there(service):
     refused(service, "/v2/exchanges", 404, "not-found")
-    refused(service, "/v1/traces/", 404, "not-found")
+    refused(service, "/v1/traces/none", 404, "unknown-trace")
+    refused(service, "/v1/traces/", 404, "unknown-trace")
     refused(service, "/static/../app.py", 404, "not-found")
     for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
         refused(service, "/v1/exchanges", 405, "method-not-allowed", method=method)

@@ -105,9 +105,7 @@ def test_the_log_level_changes_while_it_runs():
         running.process.send_signal(signal.SIGUSR1)
         running.await_said('"log_level_changed"')
         running.get("/health/live", headers={"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
-        running.await_said('"request_served"')
-        served = running.logged("request_served")[0]
-        assert served["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+        running.await_said('"request_served".*"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"')
 
 
 def test_every_answer_carries_its_identity_and_the_security_headers():
