@@ -13,7 +13,6 @@ from collector.audit.shipper import Shipper
 from collector.audit.spool import HOUR_NS, Spool
 from collector.audit.spool_files import SpoolFiles
 from collector.audit.stamps import rfc3339
-from collector.audit.stores.directory import DirectoryStore
 from collector.audit.stores.store import Held, Listed
 from tests.support.audit_events import exchange
 
@@ -97,6 +96,7 @@ def fill(folder, store, *, hours, key=b"", segment_bytes=4000):
 
 def save(store: MemoryStore, folder) -> None:
     """Write a store in memory into a folder."""
-    disk = DirectoryStore(folder)
     for key, body in store.objects.items():
-        disk.put(key, body, md5=b"", about={})
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)

@@ -47,7 +47,7 @@ def test_killed_at_random_moments_with_a_real_gateway(gateway, bucket_name, sett
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_with_a_directory(tmp_path, settings, capsys):
-    ledger = campaign(settings(StoreSettings(directory=str(tmp_path / "archive"))), 200 if FULL else 20, seed=7)
+    ledger = campaign(settings(StoreSettings(directory=str(tmp_path / "archive"))), 200 if FULL else 8, seed=7)
     found = judge(ledger, *archived_in_folder(tmp_path / "archive")[::2])
     with capsys.disabled():
         print(f"\n{found}")
