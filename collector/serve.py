@@ -44,7 +44,8 @@ def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) 
     served = Served(config, at, parts, log, token=token, release=release)
     served.filtered = bool(settings.pids or settings.comms or settings.ports or settings.cgroups)
     try:
-        return service.serve(replace(settings, include_connections=True, accept=served.accept), served)
+        code = service.serve(replace(settings, include_connections=True, accept=served.accept), served)
+        return code or served.exit_code
     finally:
         log.close()
 
@@ -105,6 +106,11 @@ class Served:
             access=access,
             log=self._log,
         )
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 where the API ended by itself."""
+        return int(self._api is not None and self._api.problem is not None)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
