@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from collector.audit.children import python
 from collector.audit.errors import AuditProblem
 from collector.audit.reading import Interval, blocks, objects
 from collector.audit.settings import StoreSettings
@@ -61,7 +62,7 @@ def _here(asked: _Asked) -> Iterator[bytes]:
 
 def _elsewhere(asked: _Asked) -> Iterator[bytes]:
     """Have another process read; give its lines on, whole lines at a time."""
-    words = [sys.executable, "-m", "collector.audit.reader"]
+    words = python("collector.audit.reader")
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as process:

@@ -3,13 +3,13 @@
 import contextlib
 import socket
 import subprocess
-import sys
 import time
 from typing import Any, Final
 
 import msgspec
 
 from collector import config as configuration
+from collector.audit.children import python
 from collector.audit.settings import ArchiveSettings
 
 _MESSAGE: Final = 1 << 16
@@ -38,7 +38,7 @@ class ShipperProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "collector.audit.shipper_main", str(theirs.fileno())],
+                python("collector.audit.shipper_main", str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import sys
 from hashlib import sha256
 
 from collector.audit.chain import FINGERPRINT
+from collector.audit.children import python
 from collector.audit.errors import ArchiveNotSound, AuditProblem
 
 _FIX = "make one: openssl genpkey -algorithm ed25519 -out audit.key"
@@ -49,7 +50,7 @@ def check(public: bytes, signature: bytes, text: bytes) -> None:
 
 def _child(order: bytes, key: bytes, text: bytes) -> bytes:
     said = subprocess.run(
-        [sys.executable, "-m", "collector.audit.signing"],
+        python("collector.audit.signing"),
         input=b"%s %d\n%s%s" % (order, len(key), key, text),
         capture_output=True,
         timeout=60,
