@@ -116,11 +116,11 @@ class Served:
 
     def prepare(self) -> tuple[int, ...]:
         """Bind and fork while root; return our own processes."""
+        if not self.filtered:
+            self._condition.self_test = SelfTest(self._config.user)  # first: it must not inherit the listening socket
         self._listener = listening.bind(self._at)
         if self._parts.open_archive:
             self._condition.archive = self._parts.open_archive()
-        if not self.filtered:
-            self._condition.self_test = SelfTest(self._config.user)
         return self._condition.archive.pids if self._condition.archive else ()
 
     def begin(self, attached: service.Attached) -> None:

@@ -55,7 +55,7 @@ def refused(service, path, status, type_, **more):
         "/v1/metrics/network?window=2h",
         "/v1/metrics/network?window=99999999999999999999h",
         "/v1/metrics/network?window=",
-        "/v1/metrics/network?wndow=1m",
+        "/v1/metrics/network?windw=1m",
         "/v1/metrics/network?service=a&service=b",
         "/v1/metrics/network?service=%ff",
         "/v1/resilience/state?x=1",
