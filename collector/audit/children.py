@@ -1,4 +1,4 @@
-"""How the archive starts its own children: as isolated as this process is, and never with code of the working directory."""
+"""How the archive starts its own children: as isolated as this process is, without code of the working directory."""
 
 import sys
 
