@@ -6,6 +6,7 @@ nanoseconds. Nothing here is read from the worker.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -130,18 +131,33 @@ class CircuitMachine:
             )
 
     def _open(self, seen: str) -> None:
-        # calls that were under way go on failing; what tripped it is the first failure that no call followed
-        failures = [call.ended_ns for call in self._calls if call.failed]
-        at_ns = min((end for end in failures if end > self._began_last), default=max(failures))
+        at_ns = _tripped(self._calls, self._began_last)
+        if self.state == "closed":
+            self._reopened = 0
+            self._seen = []
+            self._overlooked()
         if self.state == "half_open":
             self._reopened += 1
             self.opened_confirmed += 1  # the one before
-        else:
-            self._reopened = 0
-            self._seen = []
         self._enter("open", at_ns)
         self._alive = False
         self._note(seen, at_ns)
+
+    def _overlooked(self) -> None:
+        """An opening whose pause was too short to tell shows once silence follows the trial after it, too."""
+        calls = sorted(call for call in self._calls if call.began_ns >= self._closed_ns)
+        for at in range(len(calls) - 1, max(len(calls) - 1 - _TRIALS, _IN_ROW - 1), -1):
+            if not calls[at].failed:
+                return
+            before = calls[:at]
+            silent_ns = calls[at].began_ns - max(call.ended_ns for call in before)
+            if silent_ns >= _SILENT_NS:
+                if _failures_in_row(before) >= _IN_ROW:
+                    at_ns = _tripped(before, before[-1].began_ns)
+                    self._enter("open", at_ns)
+                    self._note(f"calls failed, then none for {silent_ns / 1e9:.1f} s", at_ns)
+                    self._trial(calls[at])
+                return
 
     # -- open -> half-open -> closed -------------------------------------------------------------------------------
 
@@ -227,6 +243,12 @@ class CircuitMachine:
                 return min(0.7 + 0.1 * self._reopened, 0.9)
             case "open":
                 return (0.75 if self._alive else 0.4) + min(0.1 * self._reopened, 0.2)
+
+
+def _tripped(calls: Iterable[Call], began_last_ns: int) -> int:
+    """Return when a breaker opened: at the first failure that no call followed; those under way went on failing."""
+    failures = [call.ended_ns for call in calls if call.failed]
+    return min((end for end in failures if end > began_last_ns), default=max(failures))
 
 
 def _usual_gap(calls: list[Call]) -> int:

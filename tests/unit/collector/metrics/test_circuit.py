@@ -153,3 +153,20 @@ def test_a_trial_of_which_a_part_fails_opens_again():
     caller.call(failed=True).call(failed=True).call()
     assert caller.wait(1000).machine.state == "open"
     assert caller.machine.opened_total == 2
+
+
+def test_an_opening_too_short_for_a_bursty_caller_is_found_by_the_next():
+    caller = Calls()
+    for _ in range(12):  # five at once, then nothing for 300 ms
+        caller.calls(5, every=11).wait(300)
+    for _ in range(2):
+        caller.calls(5, every=11, failed=True).wait(300)
+    first = caller.now - 300 * MS
+    caller.wait(600)
+    assert caller.machine.state == "closed"
+    tried = caller.now
+    caller.call(failed=True).wait(3000)
+    assert [(after, at) for _, after, at in caller.told] == [
+        ("open", (first - T0) // MS - 1), ("half_open", (tried - T0) // MS), ("open", (tried - T0) // MS + 10),
+    ]  # fmt: skip
+    assert caller.machine.opened_total == 2
