@@ -1,5 +1,6 @@
 """`collector run`: observe, measure and serve in one process, the drain loop in its main thread, the API in another."""
 
+import contextlib
 import secrets
 import sys
 import time
@@ -222,5 +223,6 @@ class Served:
         line, self._ready_line = self._ready_line, ""
         if self._condition.status.canary == "failed":
             self._log("error", "canary_failed", rung=self._condition.status.rung)
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody reads it: the service goes on
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()

@@ -5,12 +5,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.serving import Service
+from tests.support.serving import ROOT, Service
 from tests.support.sockets import exchange, request, response, tcp_pair, trace_id
 
 
@@ -88,6 +90,34 @@ def test_signals_end_it_well(number):
         assert running.stop(number) == 0
     (ended,) = running.logged("ended")
     assert ended["records"]["lost"] == 0
+
+
+def test_a_duration_ends_it():
+    with Service("--duration", 1, "--pid", os.getpid()) as running:
+        assert running.process.wait(20) == 0
+        assert running.logged("ended")
+
+
+def test_nobody_reading_its_words_stops_nothing():
+    """Neither a closed stderr nor one that is full: the service answers and ends as always."""
+    ours, theirs = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "collector", "run", "--listen", f"127.0.0.1:{port}", "--log-level", "debug"]
+    process = subprocess.Popen([*command, "--pid", str(os.getpid())], cwd=ROOT, stderr=theirs)
+    os.close(theirs)
+    running = Service.__new__(Service)
+    running.port, running.process, running.read = port, process, lambda: ""
+    try:
+        assert answer_of(running, "/health/live")[0] == 200
+        os.close(ours)
+        for _ in range(50):
+            assert running.get("/nothing")[0] == 404
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_port_in_use_ends_it_at_once():
