@@ -62,7 +62,7 @@ class InvariantLedger:
             self._idempotence(),
             self._timeouts(resilience),
             _coherence(status, self._answered),
-            self._traceability(archived=archived),
+            self._traceability(_unarchived(status), archived=archived),
             _isolation(),
         ]
 
@@ -88,11 +88,11 @@ class InvariantLedger:
             not_measured=["within the deadline + 100 ms: the configured deadline is not on the wire"],
         )  # fmt: skip
 
-    def _traceability(self, *, archived: bool) -> Invariant:
+    def _traceability(self, lost: int, *, archived: bool) -> Invariant:
         traces = self._traces
         return _verdict(
-            "I4", "traceability", traces.checked, traces.broken, traces.evidence,
-            detail=f"{traces.broken} of {traces.checked} attempts without a trace ID",
+            "I4", "traceability", traces.checked, traces.broken + lost, traces.evidence,
+            detail=f"{traces.broken} of {traces.checked} attempts without a trace ID; {lost} events lost before the spool",
             not_measured=[] if archived else ["in the archive or the spool: no archive configured"],
         )  # fmt: skip
 
@@ -109,6 +109,11 @@ def _coherence(status: ObserverStatus, answered: int) -> Invariant:
         f"were lost, {status.open_connections} connections are open",
         not_measured=["what the API under test saw: only its own ledger knows it"],
     )  # fmt: skip
+
+
+def _unarchived(status: ObserverStatus) -> int:
+    """Return the events that count and that the archive had no room for; connection events without fault do not."""
+    return sum(count for reason, count in status.lost.get("archive", {}).items() if not reason.endswith("_ordinary"))
 
 
 def _isolation() -> Invariant:

@@ -120,5 +120,12 @@ def test_every_attempt_has_a_trace():
     assert found.not_measured == ["in the archive or the spool: no archive configured"]
 
 
+def test_an_event_that_the_archive_lost_is_a_breach():
+    lost = {"archive": {"disk_full": 3, "disk_full_ordinary": 9}}
+    found = judged([exchange()], lost=lost)["I4"]
+    assert (found.status, found.violations) == ("violated", 3)
+    assert "3 events lost" in found.detail
+
+
 def test_isolation_is_seen_from_outside_only():
     assert judged([exchange()])["I5"].status == "not_measured"
