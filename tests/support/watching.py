@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 20.0
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # more where the machine is emulated
+READY_S = 20.0 * PATIENCE
 
 
 class Watch:
@@ -53,7 +54,7 @@ class Watch:
         return self.wait()
 
     def wait(self, timeout=30):
-        self.raw, rest = self.process.communicate(timeout=timeout)
+        self.raw, rest = self.process.communicate(timeout=timeout * PATIENCE)
         self.stderr += rest
         self.code = self.process.returncode
         lines = [json.loads(line) for line in self.raw.splitlines()]

@@ -66,14 +66,14 @@ def run(kernel: Kernel, command: list[str], *, settings: Settings = Settings(), 
     if lack := missing():
         raise CannotHave(lack)
     held = unpacked(kernel)
-    base = _prepare(kernel, held)
+    base = prepare(kernel, held)
     share = share or STORE / "share"
     share.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="netscope-vm-") as name:
         return _boot(Path(name), held, base, command, settings, share, sink)
 
 
-def _prepare(kernel: Kernel, held: Unpacked) -> Path:
+def prepare(kernel: Kernel, held: Unpacked) -> Path:
     """Return the directory with the uncompressed kernel and the initrd, made now if missing or older than `init`."""
     base = STORE / "boot" / f"{kernel.name}-{kernel.flavour}"
     initrd = base / "initrd.cpio"

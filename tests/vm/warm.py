@@ -12,7 +12,7 @@ from pathlib import Path
 from collector.kernel import btf, compiler, headers
 from collector.kernel.rungs import FUNCTIONS, LADDER, Plan, plan
 
-_VARIANTS = ((False, False), (True, False), (True, True))  # by process, follow children
+_VARIANTS = ((False, False), (True, False))  # by process, follow children; what else is asked for is compiled there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
