@@ -194,7 +194,7 @@ export async function pagesSince(filter, seq, { pages = POLL_PAGES } = {}) {
       items.push(item);
     }
     cursor = found.next;
-    if (!cursor || seq === null) return { items: items.reverse(), gap: false, epoch, seq: newest };
+    if (!cursor || seq === null) return { items: items.reverse(), gap: false, epoch, seq: newest, all: !cursor };
   }
   return { items: items.reverse(), gap: true, epoch, seq: newest };
 }

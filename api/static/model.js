@@ -99,7 +99,9 @@ async function backfill(filter) {
     if (filter !== model.filter) return;
     for (const item of found.items) live.offer(item);
     if (found.epoch) model.epoch ??= found.epoch;
-    if (found.items.length === 200) void older(filter);
+    for (const item of found.items) item.begin = instant(item.started_at);
+    live.knows(found.items, { all: found.all });
+    if (!found.all) void older(filter);
   } catch (problem) {
     if (filter !== model.filter) return;
     if (problem.status === 401) model.locked = true;
@@ -116,19 +118,18 @@ async function older(filter, pages = 6) {
   for (let page = 0; page < pages && filter === model.filter; page++) {
     const found = await getJson("/v1/exchanges", { filter, limit: 500, cursor });
     const past = found.items.reverse();
-    if (filter === model.filter) addOlder(past);
+    if (filter === model.filter) addOlder(past, { all: !found.next });
     cursor = found.next;
     if (!cursor) return;
   }
 }
 
-function addOlder(items) {
+function addOlder(items, { all }) {
   const known = new Set(live.events.map((one) => one.seq));
   const fresh = items.filter((one) => !known.has(one.seq));
-  for (const one of fresh) {
-    one.begin = instant(one.started_at);
-    live._count(one);
-  }
+  for (const one of items) one.begin = instant(one.started_at);
+  for (const one of fresh) live._count(one);
+  live.knows(items, { all });
   live.received += fresh.length;
   live.events = [...live.events, ...fresh].sort((a, b) => a.seq - b.seq);
   live.dirty = true;
@@ -203,6 +204,7 @@ async function openMoment(at, filter) {
       cursor = found.next;
     }
     for (const item of items.reverse()) store.add(item);
+    store.knows(store.events, { all: !cursor });
   } catch (problem) {
     report(new Problem({ ...problem, title: problem.title, detail: `the linked moment cannot be shown: ${problem.detail}` }));
     resume();

@@ -64,6 +64,7 @@ export class Store {
     this.dropped = 0; // of these, dropped here
     this.forgotten = 0;
     this.gaps = [];
+    this.knownFrom = Date.now() / 1000; // what came earlier is unknown, which is not the same as nothing
     this.dirty = true;
     this.version = (this.version ?? 0) + 1;
   }
@@ -199,6 +200,12 @@ export class Store {
     const found = [];
     for (let at = until - span + 1; at <= until; at++) found.push(this.seconds.get(at) ?? null);
     return found;
+  }
+
+  // Nothing is older than these, of all that the collector has; or `all` of it is here.
+  knows(events, { all = false } = {}) {
+    const oldest = events.length ? Math.min(...events.map(endOf)) / 1000 : Infinity;
+    this.knownFrom = all ? 0 : Math.min(this.knownFrom, oldest);
   }
 
   // The side whose figures are shown: what the asking ends saw, where any was watched.

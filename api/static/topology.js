@@ -61,6 +61,7 @@ function directed(others) {
 function stream(nodes, edges, other) {
   const address = place(other.peer_ip, other.peer_port);
   const kafka = KAFKA_PORTS.has(other.peer_port);
+  if (other.taker === other.service) return;
   const from = other.taker ? node(nodes, other.taker, "watched") : node(nodes, kafka ? `Kafka ${address}` : address, kafka ? "kafka" : "stream");
   const edge = edgeOf(edges, from, node(nodes, other.service, "watched"));
   edge.other = true;

@@ -53,8 +53,9 @@ export function series(store, role, span) {
     found.p50.push(p50);
     found.p95.push(p95);
     found.p99.push(p99);
-    found.perSecond.push(missed && !total ? null : total / step);
-    found.errors.push(missed && !total ? null : errors / step);
+    const unknown = !total && (missed || at < store.knownFrom);
+    found.perSecond.push(unknown ? null : total / step);
+    found.errors.push(unknown ? null : errors / step);
     found.missed.push(missed);
   }
   return found;
@@ -86,7 +87,7 @@ const axes = (values, size, filter) => [
 const scale = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
 const letters = () => `${Math.round(12 * scale())}px system-ui, sans-serif`;
 const time = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
-const plain = { legend: { show: false }, cursor: { y: false, points: { size: 6 }, sync: { key: "netscope" } }, padding: [8, 10, 0, 0] };
+const plain = { legend: { show: false }, cursor: { y: false, points: { size: 6 }, sync: { key: "netscope" } }, padding: [8, 30, 0, 0] };
 const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
 const decades = (_, splits) => splits.map((value) => (isDecade(value) ? value : null));
 const tenfold = (value) => (value !== null && isDecade(value) ? ms(value) : "");

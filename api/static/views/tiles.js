@@ -49,18 +49,19 @@ export function Tiles() {
   const now = headline(store);
   const until = nowOf(store) - 1;
   const trend = store.range(until, TREND).map((one) => one?.[now.role] ?? null);
+  const counts = (name) => trend.map((side, at) => (side ? side[name] : until - TREND + 1 + at < store.knownFrom ? null : 0));
   const slow = trend.map((side) => (side ? quantiles(side.bins, [0.5, 0.95, 0.99]) : [null, null, null]));
   const seen = now.role === "client" ? "as the asking side saw it" : "as the answering side saw it";
   return html`<section class="tiles" aria-label=${`Now: the last ${Math.round(now.span)} seconds, ${seen}`}>
-    <${Tile} name="requests" unit="/s" value=${rate(now.perSecond)} trend=${trend.map((s) => s?.count ?? 0)} note=${seen} />
+    <${Tile} name="requests" unit="/s" value=${rate(now.perSecond)} trend=${counts("count")} note=${seen} />
     <${Tile} name="errors" value=${percent(now.errorRatio ?? (now.exchanges ? 0 : null))} tone=${now.errors ? "bad" : ""} mark=${now.errors ? "✕" : ""}
-      trend=${trend.map((s) => s?.errors ?? 0)} note=${`${count(now.errors)} of ${count(now.exchanges)}`}
+      trend=${counts("errors")} note=${`${count(now.errors)} of ${count(now.exchanges)}`}
       act=${() => show("errors")} label="Show errors" />
     <${Tile} name="p50" value=${ms(now.p50)} trend=${slow.map((one) => one[0])} note="half are faster" />
     <${Tile} name="p95" value=${ms(now.p95)} trend=${slow.map((one) => one[1])} note="1 in 20 is slower" />
     <${Tile} name="p99" value=${ms(now.p99)} trend=${slow.map((one) => one[2])} note="show the slowest" act=${() => show("slowest")} label="Show the slowest exchanges" />
     <${Tile} name="retries" unit="/s" value=${rate(now.retries / Math.max(1, now.span))} tone=${now.retries ? "warn" : ""} mark=${now.retries ? "▲" : ""}
-      trend=${trend.map((s) => s?.retries ?? 0)} note=${`${count(now.timeouts)} timeouts`} />
+      trend=${counts("retries")} note=${`${count(now.timeouts)} timeouts`} />
   </section>`;
 }
 

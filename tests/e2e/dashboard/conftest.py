@@ -61,7 +61,7 @@ def assorted(traffic):
     traffic.order("/reports/daily", count=2)
     traffic.order("/stock/4711", unread_s=0.2)
     traffic.order("/reset")
-    return traffic.pay("key-1")
+    return traffic.pay(os.urandom(6).hex())
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.e2e.dashboard.conftest import shot
+from tests.e2e.dashboard.conftest import assorted, shot
 from tests.support.browser import until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(90)]
@@ -18,7 +18,19 @@ def row(page, words):
     return page.locator(".canvas .row", has_text=words).first
 
 
-def test_headline_and_tail_say_what_was_asked(page, service):
+@pytest.fixture
+def fresh(page, service, traffic):
+    """A page whose first rows are a little of everything."""
+    assorted(traffic)
+    trace = service.json("/v1/exchanges?route=/payments&limit=1")["items"][0]["trace_id"]
+    until(
+        page, f"[...document.querySelectorAll('.canvas .c-trace')].some((cell) => cell.textContent === '{trace[:8]}')"
+    )
+    return page
+
+
+def test_headline_and_tail_say_what_was_asked(fresh):
+    page = fresh
     until(page, "document.querySelectorAll('.canvas .row').length > 10")
     said = page.locator(".canvas .row").all_inner_texts()
     assert any("/reports/daily" in one and "200" in one for one in said)
@@ -117,7 +129,8 @@ def test_the_slowest_request_and_its_cause_in_two_clicks(page):
     shot(page, "detail-dark")
 
 
-def test_attempts_stand_under_one_another_each_with_its_other_end(page):
+def test_attempts_stand_under_one_another_each_with_its_other_end(fresh):
+    page = fresh
     page.locator(".canvas .row.warning", has_text="201").first.click()
     page.wait_for_selector(".waterfall li >> nth=1")
     said = page.locator(".waterfall li").all_inner_texts()
@@ -128,7 +141,8 @@ def test_attempts_stand_under_one_another_each_with_its_other_end(page):
     assert "attempt 2, after 503" in text(page, "#verdict")
 
 
-def test_parts_of_the_waterfall_fit_in_their_whole(page):
+def test_parts_of_the_waterfall_fit_in_their_whole(fresh):
+    page = fresh
     row(page, "/reports/daily").click()
     page.wait_for_selector(".track i.b-wait")
     inside = page.evaluate("""[...document.querySelectorAll('.track')].every((track) => {
@@ -150,7 +164,8 @@ def test_a_trace_shows_all_of_its_exchanges(opened, service):
     shot(page, "trace")
 
 
-def test_every_field_is_listed_with_unknown_as_a_dash(page):
+def test_every_field_is_listed_with_unknown_as_a_dash(fresh):
+    page = fresh
     row(page, "/broken").click()
     page.locator(".detail summary").click()
     said = text(page, ".fields")
@@ -159,7 +174,8 @@ def test_every_field_is_listed_with_unknown_as_a_dash(page):
     assert re.search("request ID\\s+\N{EN DASH}", said)
 
 
-def test_wall_and_small_screens_and_light(opened, service):
+def test_wall_and_small_screens_and_light(opened, service, traffic):
+    assorted(traffic)
     wall = opened(f"{service.url}/#wall=1", width=1920, height=1080, wait=False)
     wall.wait_for_selector(".map .node")
     assert wall.evaluate("document.documentElement.scrollHeight <= innerHeight")
