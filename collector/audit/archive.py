@@ -1,11 +1,12 @@
 """The archive as the collector sees it: `append` never blocks; one thread writes the spool, one process ships it."""
 
+import contextlib
 import errno
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +21,10 @@ from collector.audit.notes import known_seq
 from collector.audit.settings import ArchiveSettings
 from collector.audit.shipper_process import ShipperProcess
 from collector.audit.spool import Spool
-from collector.audit.spool_files import SpoolFiles
+from collector.audit.spool_files import SpoolFiles, make_directory
 from collector.audit.stamps import rfc3339
 from collector.domain.audit import AUDIT_VERSION, weight
-from collector.domain.events import Event, Loss
+from collector.domain.events import Event, Loss, Summary
 
 _GROUP: Final = 4000  # events that one fdatasync makes durable at most
 _TICK_S: Final = 0.2
@@ -107,34 +108,42 @@ class Archive:
     ) -> "Archive":
         """Start the shipper, which reads its credentials and becomes `settings.account`."""
         archive = cls(settings, acknowledged)
-        archive._prepare()
+        with archive._only_a_person_can_help():
+            archive._files.make(settings.account)
+            archive._make_directory()
         archive._shipper.start()
         return archive
 
-    def _prepare(self) -> None:
-        """Make the spool's directories and lock it. Raises AuditProblem where only a person can help."""
+    @contextlib.contextmanager
+    def _only_a_person_can_help(self) -> Generator[None]:
+        """Raise AuditProblem for what does not go away by itself; the writer tries again where it may."""
         try:
-            self._files.make(self._settings.account)
-            self._make_directory()
-            self._lock = self._files.lock("lock", whose="collector")
+            yield
         except OSError as problem:
             if problem.errno not in _FULL:
                 raise AuditProblem(
                     f"the spool {self._files.root} cannot be used: {problem}", fix=_SPOOL_FIX
                 ) from problem
-            self._failed(problem)  # the writer tries again
+            self._failed(problem)
 
     def _make_directory(self) -> None:
         """Make the archive's directory for the account that fills it, where there is none yet."""
         store, account = self._settings.store, self._settings.account
         path = Path(store.directory)
         if not store.endpoint and not path.exists():
-            path.mkdir(mode=0o750, parents=True)
-            if any(account) and os.geteuid() == 0:
-                os.chown(path, *account)
+            make_directory(path, 0o750, account)
 
     def start(self) -> Self:
-        """Start writing; call it once privileges are given up."""
+        """Start writing; call it once privileges are given up: the spool may be closed to a root without capabilities.
+
+        Raises AuditProblem where the spool cannot be used, or another collector uses it.
+        """
+        try:
+            with self._only_a_person_can_help():
+                self._lock = self._files.lock("lock", whose="collector")
+        except AuditProblem:
+            self._shipper.close(0.1)
+            raise
         self._thread.start()
         return self
 
@@ -145,6 +154,9 @@ class Archive:
 
     def append(self, events: Sequence[Event], lines: Sequence[bytes] | None = None) -> int:
         """Take events; return how many were taken. What had no room is in `losses`, and will be in the archive."""
+        if self._shipper.restarts and lines is None:  # the observer was told of the first shipper only
+            own = self._shipper.pid
+            events = [event for event in events if isinstance(event, Loss | Summary) or event.pid != own]
         return self._intake.put(events, lines, time.monotonic_ns())
 
     def losses(self) -> dict[str, int]:

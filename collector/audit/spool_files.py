@@ -61,11 +61,22 @@ class SpoolFiles:
         return self.root / "quarantine"
 
     def make(self, account: tuple[int, int] = (0, 0)) -> None:
-        """Make what is missing, for this user alone; as root for that account (uid, gid)."""
-        for path in (self.root, self.segments, self.receipts, self.manifests, self.quarantine):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(account) and os.geteuid() == 0:
-                os.chown(path, *account)
+        """Make what is missing, for this user alone; as root for that account (uid, gid).
+
+        As root nothing is touched inside a directory that is there already: it belongs to that account, which could
+        have put a link in its place.
+        """
+        parts = (self.segments, self.receipts, self.manifests, self.quarantine)
+        if self.root.is_dir():
+            if os.geteuid() == 0 and any(account):
+                return
+            for path in parts:
+                path.mkdir(mode=0o700, exist_ok=True)
+            return
+        make_directory(self.root, 0o700, (0, 0))
+        for path in parts:
+            make_directory(path, 0o700, account)
+        give(self.root, account)
 
     def path_of(self, number: int, hour: int, *, sealed: bool) -> Path:
         """Return a segment's path."""
@@ -98,7 +109,8 @@ class SpoolFiles:
 
     def lock(self, name: str, *, whose: str) -> int:
         """Lock this directory until the descriptor is closed. Raises AuditProblem where somebody else has it."""
-        descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self.root / name, flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as taken:
@@ -107,6 +119,25 @@ class SpoolFiles:
                 f"another {whose} works on the spool {self.root}", fix="end it, or set another audit_spool"
             ) from taken
         return descriptor
+
+
+def make_directory(path: Path, mode: int, account: tuple[int, int]) -> None:
+    """Make a directory for an account, and what is missing above it for everybody to pass through."""
+    missing = []
+    above = path
+    while not above.is_dir():
+        missing.append(above)
+        above = above.parent
+    for one in reversed(missing):
+        one.mkdir(mode=0o700)
+        one.chmod(mode if one == path else 0o755)  # whatever the umask
+    give(path, account)
+
+
+def give(path: Path, account: tuple[int, int]) -> None:
+    """Give a directory that was just made to an account, where we may."""
+    if any(account) and os.geteuid() == 0:
+        os.chown(path, *account, follow_symlinks=False)
 
 
 def fsync_directory(path: Path) -> None:

@@ -100,7 +100,7 @@ def test_credentials_that_everybody_reads_or_that_are_missing(tmp_path, settings
 def test_two_collectors_on_one_spool(tmp_path, settings):
     wanted = settings(StoreSettings(directory=str(tmp_path / "archive")))
     with Archive.open(wanted).start(), pytest.raises(AuditProblem, match="another collector works on the spool"):
-        Archive.open(wanted)
+        Archive.open(wanted).start()
 
 
 def test_a_spool_that_cannot_be_used(tmp_path, settings):
