@@ -92,7 +92,7 @@ class InvariantLedger:
         traces = self._traces
         return _verdict(
             "I4", "traceability", traces.checked, traces.broken + lost, traces.evidence,
-            detail=f"{traces.broken} of {traces.checked} attempts without a trace ID; {lost} events lost before the spool",
+            detail=f"{traces.broken} of {traces.checked} attempts without a trace ID, {lost} events lost",
             not_measured=[] if archived else ["in the archive or the spool: no archive configured"],
         )  # fmt: skip
 
