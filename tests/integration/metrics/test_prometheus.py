@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the engine's exposition, keeps its exemplars, and answers queries, rules and alerts."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -16,6 +17,7 @@ import pytest
 from collector.domain.metrics import KernelFacts
 from collector.metrics.engine import Engine
 from tests.support.exchanges import exchange
+from tests.support.serving import Service
 
 RULES = Path(__file__).parents[3] / "packaging/prometheus"
 SECONDS = 1_000_000_000
@@ -107,26 +109,32 @@ def free_port():
         return server.getsockname()[1]
 
 
-@pytest.fixture
-def prometheus(tmp_path, target):
+@contextlib.contextmanager
+def prometheus_of(port_of_target, folder):
+    """A Prometheus with the project's rules that scrapes one target every second."""
     port = free_port()
-    (tmp_path / "prometheus.yml").write_text(
+    (folder / "prometheus.yml").write_text(
         f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n"
         f"rule_files: ['{RULES}/recording.yml', '{RULES}/alerts.yml']\n"
-        f"scrape_configs: [{{job_name: netscope, static_configs: [{{targets: ['127.0.0.1:{target.port}']}}]}}]\n"
+        f"scrape_configs: [{{job_name: netscope, static_configs: [{{targets: ['127.0.0.1:{port_of_target}']}}]}}]\n"
     )
-    log = (tmp_path / "log").open("wb")
-    process = subprocess.Popen(
-        [
-            "prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage",
-        ],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    yield Prometheus(port)
-    process.terminate()
-    process.wait(30)
-    log.close()
+    words = [
+        "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+        try:
+            yield Prometheus(port)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture
+def prometheus(tmp_path, target):
+    with prometheus_of(target.port, tmp_path) as found:
+        yield found
 
 
 def eventually(check):
@@ -183,3 +191,43 @@ def test_prometheus_scrapes_and_answers(target, prometheus):
     assert prometheus.value("sum(scrape_samples_post_metric_relabeling)") > 80
     rules = prometheus.get("rules")["groups"]
     assert [rule["name"] for group in rules for rule in group["rules"] if rule["health"] == "err"] == []
+
+
+@pytest.mark.kernel
+def test_prometheus_scrapes_the_collector_itself(tmp_path):
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        port = server.server_address[1]
+        with Service("--port", port) as service, prometheus_of(service.port, tmp_path) as prometheus:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            for _ in range(200):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/scraped/page", timeout=10) as answer:
+                    answer.read()
+            total = 'sum(netscope_http_{}_requests_total{{route="/scraped/page",method="GET",status_class="2xx",outcome="ok"}})'
+            for role in ("client", "server"):
+                eventually(lambda role=role: prometheus.value(total.format(role)) == 200)
+            quantile = 'histogram_quantile(0.99, sum by (le) (netscope_http_client_request_duration_seconds_bucket{route="/scraped/page"}))'
+            assert 0 < prometheus.value(quantile) <= 10
+            eventually(lambda: prometheus.value("netscope_kernel_exchanges_total") == 400)
+            assert prometheus.value("sum(netscope_answered_exchanges_total)") == 400
+            assert prometheus.value("sum(netscope_events_lost_total) or vector(0)") == 0
+            assert prometheus.value("netscope_ring_fill_ratio") < 0.5
+            assert prometheus.value("netscope_memory_bytes") > 1e6
+            _, headers, body = service.get("/metrics")
+            assert headers["content-type"].startswith("text/plain")
+            checked = subprocess.run(
+                ["promtool", "check", "metrics"], input=body, capture_output=True, timeout=60, check=False
+            )
+            assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+            server.shutdown()
+            thread.join()
