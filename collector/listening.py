@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import resource
 import socket
 import stat
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ def bind(at: Address) -> socket.socket:
         ) from problem
     listener.setblocking(False)  # noqa: FBT003  # its only way
     return listener
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Raise the soft limit of open descriptors, as far as the hard one lets; return what is allowed now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def token(at: Address, path: str) -> bytes | None:

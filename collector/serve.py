@@ -33,6 +33,7 @@ _MAILBOX_EVENTS: Final = 20_000
 _GATHER_NS: Final = 50_000_000
 _GATHER_LISTENED_NS: Final = 15_000_000
 _CONNECTION_SHARE: Final = 8  # of the memory for recent events, one part in so many
+_DESCRIPTORS: Final = 4_096  # connections, and room for everything else
 _FEED_FACTS: Final = ("published", "delivered", "missed", "untraced", "clients")
 _SWITCH_S: Final = 0.001  # a thread that computes gives way to the other after this long
 
@@ -119,6 +120,7 @@ class Served:
         """Bind and fork while root; return our own processes."""
         if not self.filtered:
             self._condition.self_test = SelfTest(self._config.user)  # first: it must not inherit the listening socket
+        listening.allow_descriptors(_DESCRIPTORS)
         self._listener = listening.bind(self._at)
         if self._parts.open_archive:
             self._condition.archive = self._parts.open_archive()

@@ -1,4 +1,5 @@
 import os
+import resource
 import socket
 
 import pytest
@@ -80,3 +81,13 @@ def test_a_token_others_can_read_is_refused(tmp_path):
 def test_a_token_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigurationProblem, match="No such file"):
         listening.token(ANY, str(tmp_path / "none"))
+
+
+def test_the_limit_of_descriptors_is_raised_but_never_lowered():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        assert listening.allow_descriptors(600) == 600
+        assert listening.allow_descriptors(300) == 600
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
