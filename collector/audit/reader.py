@@ -1,9 +1,10 @@
-"""Reads the archive back for whoever serves it: a directory in this process, a bucket in a process of its own.
+"""Reads the archive back for whoever serves it, in a process of its own: decompressing must not slow the capture.
 
 `python -m collector.audit.reader < {settings, environment, interval} > NDJSON` is that process: botocore's memory
 and the credentials are there, and go when the answer is complete.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class ArchiveReader:
             store=self._store, environment=self._environment, since=since, until=until, service=query.service
         )
         try:
-            yield from _elsewhere(asked) if self._store.endpoint else _here(asked)
+            yield from _elsewhere(asked)
         except (AuditProblem, OSError) as problem:
             raise ArchiveUnavailable(str(problem)) from problem
 
@@ -90,6 +91,7 @@ def _elsewhere(asked: _Asked) -> Iterator[bytes]:
 
 def main() -> None:
     """Be that process."""
+    os.nice(10)
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=_Asked)
     try:
         for block in _here(asked):
