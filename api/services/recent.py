@@ -39,8 +39,8 @@ def text_frame(payload: bytes) -> bytes:
 def _weight(event: Exchange | Connection) -> int:
     if isinstance(event, Connection):
         return _FIXED_BYTES
-    long_texts = (event.target, event.host, event.request_id, event.idempotency_key, event.trace_id)
-    return _FIXED_BYTES + sum(len(text) for text in long_texts if text)
+    ids = len(event.request_id or "") + len(event.idempotency_key or "") + len(event.trace_id or "")
+    return _FIXED_BYTES + ids + len(event.target or "") + len(event.host or "")
 
 
 class Recent(Generic[EventT]):
