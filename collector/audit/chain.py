@@ -1,5 +1,6 @@
 """From receipts to manifests: when one is due, and what it says. No I/O."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -17,20 +18,22 @@ def due(
 ) -> list[Receipt] | None:
     """Return the receipts of the next manifest, in order, or None where none is due.
 
-    `unfinished` are (number, hour) of segments without a receipt, the open one too. A manifest is due when its hour's
-    segments are all in the store and a later hour has begun; `at_once`: with all there is (the end of a run).
+    `unfinished` are (number, hour) of segments without a receipt, the open one too. A manifest covers segments of one
+    hour that follow one another; it is due when the next one is of another hour (the clock may have been set back);
+    `at_once`: with all there is (the end of a run).
     """
     found = list(receipts)
-    before = min((number for number, _ in unfinished), default=None)
-    found = [one for one in found if before is None or one.segment < before]
+    waiting = min(unfinished, default=None)
+    if waiting is not None:
+        found = [one for one in found if one.segment < waiting[0]]
     if not found:
         return None
-    hour = found[0].hour
-    if any(other == hour for _, other in unfinished):
-        return None
-    part = [one for one in found if one.hour == hour]
-    over = len(part) < len(found) or any(other > hour for _, other in unfinished)
-    return part if over or at_once else None
+    part = list(itertools.takewhile(lambda one: one.hour == found[0].hour, found))
+    if len(part) < len(found):
+        return part
+    if waiting is not None:
+        return part if waiting[1] != part[0].hour else None
+    return part if at_once else None
 
 
 def following(

@@ -26,8 +26,7 @@ class Position:
 
     number: int  # of the last segment
     seq: int  # of the last record
-    hour: int
-    torn_records: int  # records that were being written when the last run was cut off; none was acknowledged
+    torn_records: int  # 1 where the last record cannot be read: mostly it was being written, and not acknowledged
 
 
 class Spool:
@@ -41,7 +40,7 @@ class Spool:
         self.torn_records = last.torn_records
         self.next_seq = max(last.seq, known_seq) + 1
         self._number = last.number
-        self._hour = last.hour
+        self._hour = 0
         self._limit = segment_bytes
         self._age = segment_ns
         self._descriptor = -1
@@ -71,9 +70,9 @@ class Spool:
 
     def tick(self, *, wall_ns: int, now_ns: int) -> None:
         """Begin a new segment where this one is full, old, or of an hour that is over. Raises OSError."""
-        hour = max(self._hour, wall_ns // HOUR_NS)  # a clock set back does not reopen an hour
         if self._descriptor < 0:
             return
+        hour = wall_ns // HOUR_NS  # where the clock was set back, that hour once more
         aged = self._records > 0 and now_ns - self._opened_ns >= self._age
         if hour != self._hour or self._size >= self._limit or aged:
             self._begin(hour, now_ns)
@@ -85,7 +84,6 @@ class Spool:
 
     def _begin(self, hour: int, now_ns: int) -> None:
         """Make the next segment durable, then seal the one before."""
-        hour = max(hour, self._hour)
         number = self._number + 1
         path = self.files.path_of(number, hour, sealed=False)
         header = Header(number=number, first_seq=self.next_seq, hour=hour, writer=bytes.fromhex(self.writer))
@@ -151,9 +149,9 @@ class Spool:
 def recover(files: SpoolFiles) -> Position:
     """Seal what a run left open; return where the next one goes on."""
     found = files.listed()
-    number = hour = seq = torn = 0
+    number = seq = torn = 0
     for segment in reversed(found):
-        number, hour = max(number, segment.number), max(hour, segment.hour)
+        number = max(number, segment.number)
         if seq == 0:
             header = header_of(segment)
             last, torn_here = _end_of(segment)
@@ -161,11 +159,11 @@ def recover(files: SpoolFiles) -> Position:
             torn = torn or torn_here
         if not segment.sealed:
             _seal_or_clear(files, segment)
-    return Position(number, seq, hour, torn)
+    return Position(number, seq, torn)
 
 
 def _end_of(segment: SegmentFile) -> tuple[int, int]:
-    """Return a segment's last sequence number, and how many records its torn tail shows."""
+    """Return a segment's last sequence number, and 1 where something that cannot be read stands behind it."""
     last, torn = 0, 0
     for found in records(segment):
         match found:
@@ -173,7 +171,7 @@ def _end_of(segment: SegmentFile) -> tuple[int, int]:
                 last, torn = max(last, seq), 0
             case Damage():
                 torn = 1
-    return last, torn if not segment.sealed else 0
+    return last, torn
 
 
 def _seal_or_clear(files: SpoolFiles, segment: SegmentFile) -> None:

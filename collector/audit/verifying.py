@@ -182,7 +182,7 @@ class Verifier:
             return
         if made.previous != before[1]:
             raise ArchiveNotSound("it does not follow the manifest before it: one of them was changed or exchanged")
-        if made.first != before[0].last + 1 or made.hour < before[0].hour:
+        if made.first != before[0].last + 1:
             raise ArchiveNotSound("its sequence does not follow the manifest before it")
 
     def _objects(self, covered: list[tuple[str, str, Manifest]], present: dict[str, int]) -> None:

@@ -67,18 +67,18 @@ def lines_of(spool, events):
     ]  # fmt: skip
 
 
-def fill(folder, store, *, hours, key=b"", segment_bytes=4000):
-    """Archive so many events in each hour (0: an empty one; None: no collector at all), then end the run."""
+def fill(folder, store, *, hours, key=b"", segment_bytes=4000, at=None):
+    """Archive so many events in each hour (0: an empty one; None: no collector at all; `at`: other hours), then end."""
     settings = ArchiveSettings(spool=str(folder), store=StoreSettings(directory=""), segment_bytes=segment_bytes)
     files = SpoolFiles(folder)
     files.make()
     spool = Spool(files, segment_bytes=segment_bytes, segment_ns=10**18)
     shipper = Shipper(files, store, settings, key=key, tell=lambda *words, **more: None, settle_s=0.0)
     number = spool.next_seq
-    for at, count in enumerate(hours):
+    for hour, count in zip(at or range(len(hours)), hours, strict=True):
         if count is None:
             continue
-        wall = (HOUR + at) * HOUR_NS + 1
+        wall = (HOUR + hour) * HOUR_NS + 1
         spool.begin(wall_ns=wall, now_ns=0)
         spool.tick(wall_ns=wall, now_ns=0)
         for _ in range(count):

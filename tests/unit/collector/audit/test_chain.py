@@ -28,6 +28,14 @@ def test_an_hour_is_due_once_a_later_one_has_begun_and_its_segments_are_stored()
     assert due([first, second, receipt(3, HOUR + 1, 11, 1)], []) == [first, second]
 
 
+def test_a_clock_that_is_set_back_ends_a_manifest_as_one_that_goes_on():
+    ahead, back = receipt(1, HOUR + 5000, 1, 5), receipt(2, HOUR, 6, 5)
+    assert due([ahead, back], []) == [ahead]
+    assert due([ahead], [(2, HOUR)]) == [ahead]
+    made = chain_of([[ahead], [back], [receipt(3, HOUR + 1, 11, 1)]])
+    assert [one.hour for one in made] == [hour_text(HOUR + 5000), hour_text(HOUR), hour_text(HOUR + 1)]
+
+
 def test_the_end_of_a_run_takes_what_is_there():
     first = receipt(1, HOUR, 1, 5)
     assert due([first], []) is None
