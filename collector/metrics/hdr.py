@@ -25,9 +25,9 @@ Counts = dict[int, int]
 
 
 def microseconds(values_ms: Sequence[float]) -> list[int]:
-    """Return times, which are never negative, in whole microseconds, rounded, at most the histogram's highest."""
-    if max(values_ms, default=0) * 1000 > HIGHEST_US:
-        values_ms = [min(value, HIGHEST_US / 1000) for value in values_ms]
+    """Return times in whole microseconds, rounded, within the histogram's range."""
+    if max(values_ms, default=0) * 1000 > HIGHEST_US or min(values_ms, default=0) < 0:
+        values_ms = [max(min(value, HIGHEST_US / 1000), 0) for value in values_ms]
     return [int(value * 1000 + 0.5) for value in values_ms]
 
 

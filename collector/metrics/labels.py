@@ -27,6 +27,16 @@ def status_class(code: int | None) -> str:
     return f"{code // 100}xx" if 100 <= code < 600 else OTHER
 
 
+def value(text: str | None) -> str:
+    """Return a text as a label's value: short, and of characters that Prometheus and JSON can carry."""
+    if text is None:
+        return UNKNOWN
+    text = text[:VALUE_LIMIT]
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+
+
 class Bounded:
     """The values of one open label: the first `limit` of them, `_other` beyond."""
 
@@ -34,16 +44,16 @@ class Bounded:
         self._limit = limit
         self._values: set[str] = set()
 
-    def admit(self, value: str | None) -> str:
-        """Return the value as a label, or `_other`."""
-        if value is None:
+    def admit(self, text: str | None) -> str:
+        """Return the text as a label's value, or `_other`."""
+        if text is None:
             return UNKNOWN
-        value = value[:VALUE_LIMIT]
-        if value not in self._values and value != OTHER:
+        wanted = value(text)
+        if wanted not in self._values and wanted != OTHER:
             if len(self._values) >= self._limit:
                 return OTHER
-            self._values.add(value)
-        return value
+            self._values.add(wanted)
+        return wanted
 
     def keep(self, values: Iterable[str]) -> None:
         """Forget all other values, so that new ones find room."""

@@ -109,8 +109,8 @@ class Store:
         role, service, route, method, status, outcome, peer = key
         now_ns = self.now_ns
         name = self._services.admit(service)
-        by_route, no_route = self.routes.get((role, name, _bounded(route)), now_ns)
-        by_peer, no_peer = self.peers.get((role, name, _bounded(peer)), now_ns)
+        by_route, no_route = self.routes.get((role, name, labels.value(route)), now_ns)
+        by_peer, no_peer = self.peers.get((role, name, labels.value(peer)), now_ns)
         whole, _ = self.services.get((role, name, ""), now_ns)
         overflowed = tuple(
             label
@@ -210,7 +210,3 @@ class Store:
         if dropped:
             self.forget_cells()
             self._services.keep({series.service for series in self.services} | {tcp.service for tcp in self.tcp})
-
-
-def _bounded(value: str | None) -> str:
-    return labels.UNKNOWN if value is None else value[: labels.VALUE_LIMIT]

@@ -20,6 +20,7 @@ from tests.support.exchanges import exchange
 from tests.support.serving import Service
 
 RULES = Path(__file__).parents[3] / "packaging/prometheus"
+HOSTILE = r"""}\a{"}c#{x="y"}5"""  # an x-trace-id may be any visible ASCII
 SECONDS = 1_000_000_000
 PATIENCE_S = 60
 ELAPSED_MS = (3, 4, 20, 30, 40, 80, 400, 1800)  # of every turn
@@ -44,7 +45,7 @@ class Target:
         self.engine.record(
             [
                 exchange(
-                    began_ns=now + number, elapsed_ms=elapsed, trace_id=f"{self.scrapes:016x}{number:016x}",
+                    began_ns=now + number, elapsed_ms=elapsed, trace_id=HOSTILE if number == 1 else f"{self.scrapes:016x}{number:016x}",
                     **({"status_code": 503, "outcome": "http_error"} if number == 0 else {}),
                 )
                 for number, elapsed in enumerate(ELAPSED_MS)

@@ -24,7 +24,7 @@ EVERYTHING = KernelFacts(
 @pytest.fixture
 def engine():
     one = Engine(version="1.2.3")
-    hostile = 'a\\b"c\nd{}é'
+    hostile = 'a\\b"c\nd{}é\x00\r\udc80\u2028'
     one.record(
         [
             exchange(elapsed_ms=0.4, trace_id=None),
@@ -93,3 +93,9 @@ def test_every_name_in_the_reference_is_there_and_the_other_way_round(engine):
         if line.startswith("# TYPE")
     }
     assert there == told
+
+
+def test_characters_that_would_break_a_scrape_are_written_out(engine):
+    found = parse_text(engine.exposition(openmetrics=False).decode())
+    services = {sample.labels["service"] for family in found for sample in family.samples if "service" in sample.labels}
+    assert services == {"orders", "_unknown", 'a\\b"c\\x0ad{}é\\x00\\x0d\\xdc80\\x2028'}
