@@ -33,6 +33,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     lockdown: str | None
     unprivileged_bpf_disabled: str | None
     jit: str | None
+    bpf_stats: str | None = None
     btf: bool
     tracefs: str | None
     bpffs: str | None
@@ -65,6 +66,7 @@ def gather(cache: str, user: str) -> HostFacts:
         lockdown=_lockdown(),
         unprivileged_bpf_disabled=_read(_SYSCTL / "kernel/unprivileged_bpf_disabled"),
         jit=_read(_SYSCTL / "net/core/bpf_jit_enable"),
+        bpf_stats=_read(_SYSCTL / "kernel/bpf_stats_enabled"),
         btf=btf.VMLINUX.exists(),
         tracefs=mounts.get("tracefs"),
         bpffs=mounts.get("bpf"),

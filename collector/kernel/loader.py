@@ -132,6 +132,15 @@ def _try_rung(
     return RungResult(name=rung.name, loaded=True, fired=True, cost_ns=cost, blind_to=blind), attempt
 
 
+def refused(reply: LoadReply) -> str:
+    """Say in one line which better rungs the kernel has but did not take; "" where there is none."""
+    if reply.rung is None:
+        return ""
+    tried = [result for result in reply.tried if not result.fired and (result.verifier or result.loaded)]
+    reasons = "; ".join(f"{result.name}: {(result.verifier or (result.reason,))[-1]}" for result in tried)
+    return f"warning: rung {reply.rung} in place of a better one: {reasons}" if tried else ""
+
+
 def main() -> None:
     """Serve one request over the socket named on the command line."""
     privileges.die_with_parent(signal.SIGKILL)  # with nobody to hand over to, nothing may be attached
@@ -143,6 +152,8 @@ def main() -> None:
         link.send(msgspec.json.encode(LoadReply(rung=None, tried=(), problem=str(problem))))
         return
     descriptors: list[int] = []
+    if warning := refused(reply):
+        sys.stderr.write(f"collector: {warning}\n")
     if loaded:
         descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.iterators, *loaded.attachments]
         maps.watch(loaded.maps, request.filters, generation=_IN_FORCE)

@@ -24,17 +24,17 @@ def scenario(traces):
         exchange(client, server, request("/3") + request("/4"), response(status=404) + response(b""))
 
 
-def test_both_rungs_tell_the_same(watch):
+def test_rungs_tell_the_same(watch):
     traces = [trace_id(), trace_id()]
     results = []
-    for rung in ("length", "exit"):
+    for rung in ("length", "exit", "enter"):
         watching = watch(rung=rung)
         scenario(traces)
         watching.stop()
         assert watching.summary["rung"] == rung
         assert watching.lost() == {}
         results.append(told(watching))
-    assert results[0] == results[1]
+    assert results[0] == results[1] == results[2]
     assert len(results[0]) == 8
 
 

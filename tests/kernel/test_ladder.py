@@ -1,0 +1,68 @@
+"""The next rung is taken where one is refused, or loads and does not tell what happened."""
+
+import msgspec
+import pytest
+
+from collector.kernel import loader
+from collector.kernel.request import LoadRequest
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # bcc warns of its own way with strings
+EXIT_WITHOUT_RESULT = bytes([0x95, 0, 0, 0, 0, 0, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def climb(cache):
+    """Load, with a cache of the module's own; detached at the end."""
+    held = []
+
+    def load(**more):
+        reply, loaded = loader.load(LoadRequest(cache=cache, ring_size=1 << 18, **more))
+        if loaded:
+            held.append(loaded)
+        return reply
+
+    yield load
+    for one in held:
+        one.close()
+
+
+def test_a_program_that_the_verifier_rejects(climb, monkeypatch):
+    best = climb().rung
+    compile_programs = loader.compiler.compile_programs
+
+    def spoilt(cache, identity, definitions, names):
+        code = compile_programs(cache, identity, definitions, names)
+        if f"RUNG_{best.upper()}" in definitions:
+            code[names[-1]] = EXIT_WITHOUT_RESULT
+        return code
+
+    monkeypatch.setattr(loader.compiler, "compile_programs", spoilt)
+    reply = climb()
+    assert reply.rung not in (None, best)
+    (refusal,) = [result for result in reply.tried if result.name == best]
+    assert any("R0" in line for line in refusal.verifier)
+    assert loader.refused(reply).startswith(f"warning: rung {reply.rung} in place of a better one: {best}: ")
+
+
+def test_a_tracepoint_that_means_something_else(climb, monkeypatch):
+    read = loader.btf.read_kernel_types
+
+    def swapped(blob, functions):
+        types = read(blob, functions)
+        points = dict(types.tracepoints)
+        if "sock_send_length" not in points:
+            pytest.skip("cannot be done on this kernel: it has no length tracepoints")
+        points["sock_send_length"] = points["sock_recv_length"]
+        return msgspec.structs.replace(types, tracepoints=points)
+
+    monkeypatch.setattr(loader.btf, "read_kernel_types", swapped)
+    reply = climb()
+    first = reply.tried[0]
+    assert (first.name, first.loaded, first.fired) == ("length", True, False)
+    assert "known calls were not recorded" in first.reason
+    assert reply.rung not in (None, "length")
