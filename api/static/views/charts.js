@@ -121,8 +121,8 @@ function Chart({ data, options, label }) {
       plot.current = new Plot({ ...options(), width: Math.max(200, box.current.clientWidth), height: box.current.clientHeight || HEIGHT }, newest.current, box.current);
     };
     void build().then(() => {
-      if (gone) return;
-      watcher = new ResizeObserver(() => plot.current?.setSize({ width: Math.max(200, box.current.clientWidth), height: box.current.clientHeight || HEIGHT }));
+      if (gone || !box.current) return;
+      watcher = new ResizeObserver(() => box.current && plot.current?.setSize({ width: Math.max(200, box.current.clientWidth), height: box.current.clientHeight || HEIGHT }));
       watcher.observe(box.current);
     });
     const off = onTheme(() => void build());

@@ -235,6 +235,24 @@ def test_an_api_problem_is_shown_with_title_and_request_id(opened, service):
     page.wait_for_selector(".banner.problem", state="detached")
 
 
+def test_where_a_token_is_needed_the_page_asks_for_it_and_the_feed_takes_it(opened, tmp_path):
+    own, secret = Traffic(), "a-secret-of-this-test-0123456789abcdef"
+    (tmp_path / "token").write_text(secret)
+    (tmp_path / "token").chmod(0o600)
+    try:
+        with observed(own, "--token-file", tmp_path / "token") as service:
+            page = opened(service.url, wait=False, tolerates=("401", "WebSocket"))
+            page.wait_for_selector("#token")
+            page.locator("#token").fill(secret)
+            page.keyboard.press("Enter")
+            state(page, "Live")
+            own.order("/behind/the/token")
+            until(page, "[...document.querySelectorAll('.canvas .row')].some((r) => r.textContent.includes('/behind'))")
+            assert secret not in page.url
+    finally:
+        own.end()
+
+
 def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
