@@ -215,7 +215,7 @@ def figures(measured: dict[str, float]) -> list[Figure]:
                met=measured["worker_per_s"] >= TARGET_PER_S, base=measured["bare_per_s"],
                how=f"median of {ROUNDS}; baseline: the bare client; {api}"),
         figure("worker: p99 added to the API's", added, "ms", 3, met=added <= 3, base=measured["api_p99_ms"],
-               how=f"p99 from read to answered, less that of bare sockets; {open_load}; medians of {against}"),
+               how=f"p99 from read to answered, less that of bare sockets (below zero: lost in the machine's own noise); {open_load}; medians of {against}"),
         figure("worker: p99 added to the API's, least disturbed", least, "ms", 3, met=least <= 3,
                base=measured["least_api_p99_ms"],
                how=f"the same, between the least of either in {against}: what else runs on the machine only adds"),
