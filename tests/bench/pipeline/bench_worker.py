@@ -214,11 +214,13 @@ def figures(measured: dict[str, float]) -> list[Figure]:
         figure("worker, Kafka to committed", measured["worker_per_s"], "1/s", TARGET_PER_S,
                met=measured["worker_per_s"] >= TARGET_PER_S, base=measured["bare_per_s"],
                how=f"median of {ROUNDS}; baseline: the bare client; {api}"),
-        figure("worker: p99 added to the API's", added, "ms", 3, met=added <= 3, base=measured["api_p99_ms"],
+        figure("worker: p99 added to the API's", added, "ms", 3, met=_told(added), base=measured["api_p99_ms"],
                how=f"p99 from read to answered, less that of bare sockets (below zero: lost in the machine's own noise); {open_load}; medians of {against}"),
-        figure("worker: p99 added to the API's, least disturbed", least, "ms", 3, met=least <= 3,
+        figure("worker: p99 added to the API's, least disturbed", least, "ms", 3, met=_told(least),
                base=measured["least_api_p99_ms"],
                how=f"the same, between the least of either in {against}: what else runs on the machine only adds"),
+        figure("worker: p99 from read to answered less p99 of the call", measured["before_p99_ms"], "ms", None, met=None,
+               how=f"both by the worker's own histograms: what waits and is prepared before the call; median of {against}"),
         figure("worker: median added to the API's", measured["added_p50_ms"], "ms", None, met=None,
                base=measured["api_p50_ms"], how=f"as the p99; median of {against}"),
         figure("worker: resident memory", measured["rss_mb"], "MiB", 120, met=measured["rss_mb"] <= 120,
@@ -226,6 +228,11 @@ def figures(measured: dict[str, float]) -> list[Figure]:
         figure("worker: start to first record delivered", measured["first_s"], "s", 3, met=measured["first_s"] <= 3,
                how="median of 3, from exec to delivered, joining the group included"),
     ]  # fmt: skip
+
+
+def _told(added_ms: float) -> bool | None:
+    """Return whether the target is met; None where the machine's own noise was more than what is to be measured."""
+    return added_ms <= 3 if added_ms >= 0 else None
 
 
 def measure(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
@@ -250,6 +257,7 @@ def measure(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
         "api_p50_ms": statistics.median(alone["p50_ms"] for alone, _ in pairs),
         "added_p99_ms": statistics.median(under_p99_ms) - statistics.median(alone_p99_ms),
         "least_added_p99_ms": min(under_p99_ms) - min(alone_p99_ms),
+        "before_p99_ms": statistics.median(under["p99_ms"] - under["call_p99_ms"] for _, under in pairs),
         "added_p50_ms": statistics.median(under["p50_ms"] - alone["p50_ms"] for alone, under in pairs),
         "rss_mb": max(under["rss_mb"] for _, under in pairs),
         "first_s": statistics.median(start_to_first(rig, kafka, url) for _ in range(3)),
