@@ -42,7 +42,12 @@ install_jars() {
 		  </dependencies>
 		</project>
 	XML
-	mvn -q -B -f "$lib/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" -DincludeScope=runtime >&2
+	local pause
+	for pause in 3 15 last; do
+		mvn -q -B -f "$lib/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" -DincludeScope=runtime >&2 && break
+		[ "$pause" != last ] || { echo "kafka.sh: Maven could not fetch Kafka" >&2; return 1; }
+		sleep "$pause"
+	done
 	touch "$lib/.complete" # an interrupted fetch is begun again
 }
 

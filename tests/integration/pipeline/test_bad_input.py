@@ -14,7 +14,7 @@ from pipeline.simulators.hostile_api import HostileApi
 from pipeline.topics import Topic, ensure
 from tests.integration.pipeline.rig import Api, KafkaCluster, Program, Rig, eventually, records, resilience
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]  # the first to need Kafka: it may have to be fetched
 
 INJECTION = "x\r\nX-Injected: 1"
 TEN_MB = b'{"route":"/ok","payload":"' + b"x" * 10_000_000 + b'"}'
