@@ -118,6 +118,7 @@ class RefusesWithProblems(ServerProtocol):
 
     def reject(self, status: int, text: str) -> Response:
         """Return the refusal of an upgrade."""
+        self.logger.warning("upgrade refused: %.200s", text.partition("\n")[0])
         found = super().reject(status, text)
         body = _document(int(status), "bad-upgrade", "This is no WebSocket upgrade", text.partition("\n")[0])
         for name, value in (("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))):
@@ -144,6 +145,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         """Take bytes; a head that cannot be read as an upgrade is refused, too."""
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.logger.warning("upgrade refused: %.200s", self.conn.handshake_exc)
             body = _document(400, "bad-upgrade", "This is no WebSocket upgrade", str(self.conn.handshake_exc))
             self.transport.write(_head(b"400 Bad Request", body) + body)
             self.close_sent = self.handshake_complete = True
@@ -159,11 +161,19 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         frames = message.get("frames")
         if frames is None:
             await super().send(message)
+            if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+                self.handshake_complete = True  # refused in full; uvicorn would log it as an error of ours
             return
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.transport.is_closing():
             raise ConnectionResetError
         self.transport.write(frames)
+
+    def handle_parser_exception(self) -> None:
+        """Close on frames that break the protocol, and say so."""
+        if self.conn.close_sent is not None:
+            self.logger.warning("feed client closed with %d", self.conn.close_sent.code)
+        super().handle_parser_exception()
 
     def handle_ping(self) -> None:
         """Answer, but not without end to one who does not read the answers."""

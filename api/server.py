@@ -131,6 +131,8 @@ class ApiThread:
             state.invariants.add(exchanges)
             news |= state.hub.add(exchanges)
             if len(exchanges) < len(batch):
-                state.connections.add([event for event in batch if type(event) is Connection])
+                ended = [event for event in batch if type(event) is Connection]
+                state.connections.add(ended)
+                state.invariants.add_connections(ended)
         if news and self._rounds is not None:
             self._rounds.ring()

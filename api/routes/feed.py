@@ -15,7 +15,6 @@ from collector.domain import filters
 
 _WRITE_BYTES: Final = 65_536  # one write; a stalled client holds about two of them
 _NO_MESSAGES: Final = 1008  # policy violation, RFC 6455 7.4.1
-_GOING_AWAY: Final = 1001
 
 
 class Rounds:
@@ -63,7 +62,7 @@ class Feed:
             await send({"type": "websocket.accept", "subprotocol": wanted})
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self._write(client, scope, send))
-                await self._listen(receive, send)
+                await self._listen(scope, receive, send)
                 writer.cancel()
         except* OSError:  # the client went while we wrote
             pass
@@ -81,10 +80,11 @@ class Feed:
         except FeedFull as problem:
             raise unavailable("feed-full", "No more subscribers can be served", "try again later") from problem
 
-    async def _listen(self, receive: Receive, send: Send) -> None:
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Return when the client goes; it has nothing to say here."""
         message: Message = await receive()
         if message["type"] == "websocket.receive":
+            self._state.log("info", "feed_message_refused", client=(scope.get("client") or ("",))[0])
             await send({"type": "websocket.close", "code": _NO_MESSAGES, "reason": "this feed takes no messages"})
 
     async def _write(self, client: FeedClient, scope: Scope, send: Send) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from api.dto.losses import Invariant
-from collector.domain.events import Exchange
+from collector.domain.events import Connection, Exchange
 from collector.domain.metrics import ResilienceSnapshot
 from collector.domain.status import ObserverStatus
 
@@ -40,6 +40,7 @@ class InvariantLedger:
         self._traces = Tally()
         self._ended = Tally()
         self._answered = 0  # exchanges whose final response was seen, of both ends
+        self._unasked = 0  # connections with an answer to no request that was seen: a 408 on an idle one, as a rule
 
     def add(self, events: Iterable[Exchange]) -> None:
         """Judge new exchanges; only the asking end's are attempts."""
@@ -54,6 +55,10 @@ class InvariantLedger:
             self._traces.judge(event.id, holds=event.trace_id is not None)
             self._ended.judge(event.id, holds=event.outcome is not None)
 
+    def add_connections(self, events: Iterable[Connection]) -> None:
+        """Compare connections that ended with the kernel's count; one answer to nothing each is the server's word."""
+        self._unasked += sum(event.kernel_exchanges > event.exchanges for event in events)
+
     def judge(
         self, status: ObserverStatus, resilience: ResilienceSnapshot | None, *, archived: bool
     ) -> list[Invariant]:
@@ -61,7 +66,7 @@ class InvariantLedger:
         return [
             self._idempotence(),
             self._timeouts(resilience),
-            _coherence(status, self._answered),
+            _coherence(status, self._answered, self._unasked),
             self._traceability(_unarchived(status), archived=archived),
             _isolation(),
         ]
@@ -97,16 +102,16 @@ class InvariantLedger:
         )  # fmt: skip
 
 
-def _coherence(status: ObserverStatus, answered: int) -> Invariant:
-    """Response turns counted in the kernel = exchanges told with a status; what is missing must be open or lost."""
+def _coherence(status: ObserverStatus, answered: int, unasked: int) -> Invariant:
+    """Response turns counted in the kernel = exchanges told with a status; what is missing must have its reason."""
     counted = status.kernel.get("exchanges", 0) - status.canary_exchanges
     lost = status.records.get("lost", 0) + sum(sum(reasons.values()) for reasons in status.lost.values())
     missing = max(0, counted - answered)
-    explained = missing <= status.open_connections + lost
+    explained = missing <= status.open_connections + lost + unasked
     return _verdict(
         "I3", "metric coherence", counted, 0 if explained else missing, (),
         detail=f"the kernel counted {counted} response turns, {answered} answered exchanges were told, {lost} records "
-        f"were lost, {status.open_connections} connections are open",
+        f"were lost, {status.open_connections} connections are open, {unasked} had an answer to nothing asked",
         not_measured=["what the API under test saw: only its own ledger knows it"],
     )  # fmt: skip
 

@@ -171,6 +171,12 @@ class Frames:
             if opcode == 8:
                 raise ConnectionError(f"closed with {int.from_bytes(payload[:2], 'big')}: {payload[2:].decode()}")
 
+    def event(self):
+        """The next event: heartbeats are passed over."""
+        while (found := self.message())["kind"] == "heartbeat":
+            pass
+        return found
+
     def close_code(self):
         """Read until the close frame; return its code."""
         while True:

@@ -35,7 +35,7 @@ def unaffected(service):
         yield
         with tcp_pair() as (client, server):
             exchange(client, server, request(trace=trace), response())
-        assert {feed.message()["role"] for _ in range(2)} == {"client", "server"}
+        assert {feed.event()["role"] for _ in range(2)} == {"client", "server"}
     status, _, _ = service.get("/health/ready")
     assert status == 200
     assert service.logged("request_failed") == []
@@ -269,6 +269,15 @@ def test_a_client_that_vanishes(service, unaffected):
         feed.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         feed.sock.close()
     service.until("/v1/losses", lambda found: found["feed"]["clients"] <= 1)
+
+
+def test_what_was_refused_is_in_the_log(service):
+    """Last of those above: each kind of refusal has left its event."""
+    service.await_said("feed_message_refused")
+    said = {line["message"] for line in service.logged("library_log")}
+    assert "ASGI callable returned without completing handshake." not in said
+    for beginning in ("upgrade refused: ", "feed client closed with 1009", "connection refused: slow-head"):
+        assert any(message.startswith(beginning) for message in said), (beginning, said)
 
 
 # -- who may ask --------------------------------------------------------------------------------------------------

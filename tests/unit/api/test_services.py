@@ -4,7 +4,7 @@ from api.services import health, losses
 from api.services.feed import FeedStatistics
 from api.services.invariants import InvariantLedger
 from collector.domain.status import ObserverStatus
-from tests.support.exchanges import exchange
+from tests.support.exchanges import connection, exchange
 
 _SECOND = 1_000_000_000
 _STATUS = dict(  # noqa: C408
@@ -111,6 +111,14 @@ def test_the_kernel_counts_what_was_told():
     assert judged(ten[:8])["I3"].violations == 2
     assert judged(ten[:8], open_connections=2)["I3"].status == "holds"
     assert judged(ten[:8], lost={"kernel": {"ring_full": 2}})["I3"].status == "holds"
+
+
+def test_an_answer_to_nothing_is_the_servers_word_but_two_are_a_breach():
+    ledger = InvariantLedger()
+    ledger.add([exchange() for _ in range(9)])
+    ledger.add_connections([connection(exchanges=9, kernel_exchanges=10), connection(exchanges=0, kernel_exchanges=0)])
+    assert ledger.judge(status(), None, archived=True)[2].status == "holds"
+    assert ledger.judge(status(kernel={"exchanges": 13}), None, archived=True)[2].status == "violated"
 
 
 def test_every_attempt_has_a_trace():
