@@ -3,13 +3,13 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import responses
+from api.assets import Assets
 from api.errors import ApiProblem
 from api.middleware.access import Access
 from api.middleware.bounds import Bounds
@@ -23,7 +23,8 @@ from api.state import AppState
 
 def routes(feed: ASGIApp) -> list[BaseRoute]:
     """Return every route; docs/reference/openapi.json describes them."""
-    found: list[BaseRoute] = [
+    assets = Assets()
+    return [
         Route("/health/live", health.live, methods=["GET"]),
         Route("/health/ready", health.ready, methods=["GET"]),
         Route("/metrics/network", metrics.network, methods=["GET"]),
@@ -41,11 +42,9 @@ def routes(feed: ASGIApp) -> list[BaseRoute]:
         WebSocketRoute("/v1/feed", feed),
         Route("/openapi.json", documents.openapi_document, methods=["GET"]),
         Route("/asyncapi.json", documents.asyncapi_document, methods=["GET"]),
-        Route("/", documents.page, methods=["GET"]),
+        Route("/", assets.page, methods=["GET"]),
+        Route("/static/{name:path}", assets.file, methods=["GET"]),
     ]
-    if documents.STATIC.is_dir():
-        found.append(Mount("/static", GZipMiddleware(documents.Assets(directory=documents.STATIC), minimum_size=512)))
-    return found
 
 
 def build(state: AppState, rounds: Rounds) -> Starlette:

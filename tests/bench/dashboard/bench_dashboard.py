@@ -55,7 +55,7 @@ def opened(browser, url):
 
 def main():
     figures = []
-    with Service(*flood.OPTIONS) as service, chromium() as browser:
+    with Service(*flood.OPTIONS, env={"NETSCOPE_AUDIT": "off"}) as service, chromium() as browser:
         with traffic(50, 2) as load:
             load.wait()
         service.until("/v1/losses", lambda losses: losses["feed"]["traced"] >= 100)

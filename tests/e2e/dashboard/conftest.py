@@ -14,7 +14,7 @@ from tests.support.serving import Service
 
 HERE = Path(__file__).parent
 SHOTS = HERE.parents[2] / ".cache/screenshots"
-SERVICES = {"NETSCOPE_SERVICES": "*shop.py serve*=orders,*shop.py ask*=shop"}
+SERVICES = {"NETSCOPE_SERVICES": "*shop.py serve*=orders,*shop.py ask*=shop", "NETSCOPE_AUDIT": "off"}
 PAGE_MS = 20_000
 
 
