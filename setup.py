@@ -9,8 +9,8 @@ from pathlib import Path
 from setuptools import setup
 
 CORE = ("collector/wire", "collector/correlate", "collector/metrics")
-# msgspec makes the classes of message.py itself; exposition.py builds on classes of prometheus_client
-INTERPRETED = {"__init__.py", "message.py", "exposition.py"}
+# msgspec makes the classes of message.py itself; the last three build on classes of prometheus_client
+INTERPRETED = {"__init__.py", "message.py", "exposition.py", "families.py", "own_metrics.py"}
 
 extensions = []
 if os.environ.get("NETSCOPE_COMPILE") == "1":  # noqa: TID251  # the build has no other configuration

@@ -6,11 +6,10 @@ nanoseconds. Nothing here is read from the worker.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 from collector.domain.metrics import Circuit, CircuitInferred, Evidence, Transition
+from collector.metrics.calls import Call, failures_in_row, tripped, usual_gap
 from collector.metrics.moments import shown
 
 _S: Final = 1_000_000_000
@@ -28,14 +27,6 @@ _CONFIRM_NS: Final = 500_000_000
 _LATEST: Final = 20  # calls that are counted for it
 _FORGET_NS: Final = 120 * _S  # silence without any other work: nothing can be said any more
 _KEPT: Final = 20  # transitions
-
-
-class Call(NamedTuple):
-    """One attempt that ended."""
-
-    began_ns: int
-    ended_ns: int
-    failed: bool
 
 
 class CircuitMachine:
@@ -119,9 +110,9 @@ class CircuitMachine:
                 self._failing = "the trial failed"
             self._needed_ns = max(_SILENT_NS, _GAPS_IN_ROW * self._gap_ns)
             return
-        self._gap_ns = _usual_gap(recent)
+        self._gap_ns = usual_gap(recent)
         latest = recent[-_LATEST:]
-        failed, in_row = sum(call.failed for call in latest), _failures_in_row(recent)
+        failed, in_row = sum(call.failed for call in latest), failures_in_row(recent)
         gaps = _GAPS_IN_ROW if in_row >= _IN_ROW else _GAPS
         self._needed_ns = max(_SILENT_NS, gaps * self._gap_ns)
         if len(latest) >= _FEWEST and (failed >= _FAILED * len(latest) or in_row >= _IN_ROW):
@@ -131,7 +122,7 @@ class CircuitMachine:
             )
 
     def _open(self, seen: str) -> None:
-        at_ns = _tripped(self._calls, self._began_last)
+        at_ns = tripped(self._calls, self._began_last)
         if self.state == "closed":
             self._reopened = 0
             self._seen = []
@@ -152,8 +143,8 @@ class CircuitMachine:
             before = calls[:at]
             silent_ns = calls[at].began_ns - max(call.ended_ns for call in before)
             if silent_ns >= _SILENT_NS:
-                if _failures_in_row(before) >= _IN_ROW:
-                    at_ns = _tripped(before, before[-1].began_ns)
+                if failures_in_row(before) >= _IN_ROW:
+                    at_ns = tripped(before, before[-1].began_ns)
                     self._enter("open", at_ns)
                     self._note(f"calls failed, then none for {silent_ns / 1e9:.1f} s", at_ns)
                     self._trial(calls[at])
@@ -243,25 +234,3 @@ class CircuitMachine:
                 return min(0.7 + 0.1 * self._reopened, 0.9)
             case "open":
                 return (0.75 if self._alive else 0.4) + min(0.1 * self._reopened, 0.2)
-
-
-def _tripped(calls: Iterable[Call], began_last_ns: int) -> int:
-    """Return when a breaker opened: at the first failure that no call followed; those under way went on failing."""
-    failures = [call.ended_ns for call in calls if call.failed]
-    return min((end for end in failures if end > began_last_ns), default=max(failures))
-
-
-def _usual_gap(calls: list[Call]) -> int:
-    """Return the usual gap between beginnings, so that a slow caller's pauses mean nothing."""
-    begun = sorted(call.began_ns for call in calls[-100:])
-    gaps = sorted(after - before for before, after in pairwise(begun))
-    return gaps[int(len(gaps) * 0.9)] if gaps else 0
-
-
-def _failures_in_row(calls: list[Call]) -> int:
-    number = 0
-    for call in reversed(calls):
-        if not call.failed:
-            break
-        number += 1
-    return number

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 from collector.domain.metrics import Circuit, Destination, Pool
 from collector.metrics import moments
 from collector.metrics.backoff import BackoffShape
-from collector.metrics.circuit import Call, CircuitMachine
+from collector.metrics.calls import Call
+from collector.metrics.circuit import CircuitMachine
 from collector.metrics.compare import Comparison, Observed
 from collector.metrics.concurrency import Concurrency
 from collector.metrics.timeouts import TimeoutShape

@@ -5,29 +5,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import ALLOWUTF8
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
 
 from collector.domain.events import Role
 from collector.domain.metrics import WINDOWS, Counts, KernelFacts, Window
 from collector.metrics import hdr
-from collector.metrics.histogram import BOUNDS_MS, Histogram
+from collector.metrics.families import counter, gauge, histogram
+from collector.metrics.own_metrics import own_metrics
 from collector.metrics.resilience import Resilience
 from collector.metrics.series import Series
 from collector.metrics.store import Store
 from collector.metrics.windows import ELAPSED
 
-_LE: Final = (*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf")
 _PERCENTILES: Final = {"50": 50.0, "95": 95.0, "99": 99.0, "99.9": 99.9}
 _ROUTE_WINDOW: Final[Window] = "1m"
 _ROLES: Final[tuple[Role, ...]] = ("client", "server")
@@ -44,37 +37,6 @@ _TOTALS: Final = {
     "received": ("received_bytes", "Bytes that this side received"),
 }
 _CLIENT_ONLY: Final = frozenset({"retries", "timeouts"})
-
-
-def counter(name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], float]]) -> Metric:
-    """Return a counter with its rows of label values and value."""
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
-
-
-def gauge(name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], float]]) -> Metric:
-    """Return a gauge with its rows of label values and value."""
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
-
-
-def histogram(name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], Histogram]]) -> Metric:
-    """Return a histogram of durations, in seconds, with exemplars where traces are known."""
-    family = HistogramMetricFamily(name, text, labels=labels)
-    for values, one in rows:
-        passed, buckets = 0, list[tuple[str, float] | tuple[str, float, Exemplar]]()
-        for number, le in enumerate(_LE):
-            passed += one.counts[number]
-            if (known := one.exemplars.get(number)) and known[0]:
-                buckets.append((le, passed, Exemplar({"trace_id": known[0]}, known[1] / 1000)))
-            else:
-                buckets.append((le, passed))
-        family.add_metric(values, buckets, one.sum_ms / 1000)
-    return family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,7 +72,7 @@ class Exposition(Collector):
         yield from self._pools()
         yield from self._circuits()
         yield from self._tcp()
-        yield from self._self()
+        yield from own_metrics(self.store, self.facts, self.losses, version=self.version)
 
     # -- traffic -----------------------------------------------------------------------------------------------
 
@@ -242,7 +204,7 @@ class Exposition(Collector):
             ((key, one.comparison.disagreed) for key, one in rows),
         )
 
-    # -- transport and the collector itself --------------------------------------------------------------------
+    # -- transport --------------------------------------------------------------------
 
     def _tcp(self) -> Iterator[Metric]:
         rows = [((one.service, one.role), one) for one in self.store.tcp]
@@ -273,62 +235,3 @@ class Exposition(Collector):
             yield counter(
                 f"netscope_tcp_{name}", text, labels, [(key, float(getattr(one, field))) for key, one in rows]
             )
-
-    def _self(self) -> Iterator[Metric]:
-        facts, store = self.facts, self.store
-        yield InfoMetricFamily(
-            "netscope_build", "What runs here", {"version": self.version, "rung": facts.rung or "unknown"}
-        )
-        exchanges = [((role,), store.recorded[role]) for role in _ROLES]
-        yield counter("netscope_exchanges", "Exchanges measured", ("role",), exchanges)
-        answered = [((role,), store.answered[role]) for role in _ROLES]
-        yield counter("netscope_answered_exchanges", "Exchanges measured that had a response", ("role",), answered)
-        lost = [((stage, why), count) for stage, by in self.losses.items() for why, count in by.items()]
-        yield counter("netscope_events_lost", "What was lost, where and why", ("stage", "reason"), lost)
-        yield counter(
-            "netscope_records", "Records of the kernel: captured, decoded, lost", ("state",), _rows(facts.records)
-        )
-        yield from _kernel(facts.totals or {})
-        yield counter(
-            "netscope_label_overflow", "Exchanges counted under _other", ("label",), sorted(_rows(store.overflow))
-        )
-        series = (("route", store.routes), ("peer", store.peers), ("service", store.services), ("tcp", store.tcp))
-        yield gauge("netscope_series", "Series kept", ("sort",), (((sort,), len(table)) for sort, table in series))
-        yield counter("netscope_probe_seconds", "CPU time of our programs", ("program",), _rows(facts.probe_seconds))
-        yield counter("netscope_probe_runs", "Runs of our programs", ("program",), _rows(facts.probe_runs))
-        queues = facts.queues or {}
-        yield gauge("netscope_queue_depth", "Entries waiting", ("queue",), (((q,), d) for q, (d, _) in queues.items()))
-        yield gauge("netscope_queue_limit", "Bound of a queue", ("queue",), (((q,), m) for q, (_, m) in queues.items()))
-        yield from _feed(facts.feed or {})
-        for name, value, text in (
-            ("netscope_ring_fill_ratio", facts.ring_fill_ratio, "How full the ring from the kernel is"),
-            ("netscope_drain_lag_seconds", facts.drain_lag_s, "Age of the newest record when it was read"),
-            ("netscope_memory_bytes", facts.collector_rss_bytes, "Resident memory of the collector"),
-        ):
-            if value is not None:
-                yield gauge(name, text, (), [((), value)])
-        if facts.collector_cpu_s is not None:
-            yield counter("netscope_cpu_seconds", "CPU time of the collector", (), [((), facts.collector_cpu_s)])
-
-
-def _rows(counts: Mapping[str, float] | None) -> list[tuple[tuple[str], float]]:
-    return [((name,), count) for name, count in (counts or {}).items()]
-
-
-def _kernel(totals: Mapping[str, int]) -> Iterator[Metric]:
-    """The kernel's own totals, exact whatever is lost on the way here."""
-    for unit, text in (("bytes", "Bytes moved"), ("calls", "Send and receive calls")):
-        rows = [((way,), totals[name]) for way in ("sent", "received") if (name := f"{unit}_{way}") in totals]
-        yield counter(f"netscope_kernel_{unit}", f"{text} over watched connections", ("direction",), rows)
-    for name, text in (("exchanges", "Response turns"), ("connections", "Connections watched")):
-        rows_of = [((), totals[name])] if name in totals else []
-        yield counter(f"netscope_kernel_{name}", f"{text}, counted in the kernel", (), rows_of)
-
-
-def _feed(feed: Mapping[str, int]) -> Iterator[Metric]:
-    events = [((name,), count) for name, count in feed.items() if name != "clients"]
-    yield counter(
-        "netscope_feed_events", "Events of the feed: published, delivered, missed, untraced", ("what",), events
-    )
-    if "clients" in feed:
-        yield gauge("netscope_feed_clients", "Subscribers of the feed", (), [((), feed["clients"])])

@@ -1,6 +1,7 @@
 import pytest
 
-from collector.metrics.circuit import Call, CircuitMachine
+from collector.metrics.calls import Call
+from collector.metrics.circuit import CircuitMachine
 
 MS = 1_000_000
 S = 1000 * MS
