@@ -6,9 +6,10 @@ DEMO_SECONDS ?=
 ARGS ?=
 FUZZ_RUNS ?= 1000000
 TESTS ?= tests
+KERNEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-develop install uninstall demo test check format bench bench-table fuzz torture lock
+.PHONY: help setup setup-develop install uninstall demo test test-kernels check format bench bench-table fuzz torture lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ format: setup-develop ## apply the formatters to Python and C
 	$(PYTHON) -m ruff check --fix-only --quiet .
 	$(PYTHON) -m ruff format --quiet .
 	.venv/bin/clang-format -i bpf/*.c bpf/*.h
+
+test-kernels: setup-develop ## play the recorded traffic on Debian's kernels, emulated (root; KERNEL=6.1 for one)
+	@tools/keep-owner $(PYTHON) -m tests.vm.prove $(KERNEL)
 
 bench: setup-develop ## measure, and write docs/reference/bench/ (root)
 	@tools/keep-owner tools/bench

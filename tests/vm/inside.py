@@ -22,23 +22,27 @@ def take_cache(source: Path) -> None:
         shutil.copyfile(path, CACHE / path.name)
 
 
+def ask_doctor() -> list[str]:
+    """Tell the diagnosis; return the rungs that fired."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "collector", "doctor", "--json"]
+    doctor = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not doctor.stdout:
+        tell("failed", step="doctor", why=doctor.stderr[-2000:])
+        return []
+    diagnosis = json.loads(doctor.stdout)
+    tell("doctor", status=doctor.returncode, seconds=round(time.monotonic() - started, 1), diagnosis=diagnosis)
+    return [rung["name"] for rung in diagnosis["facts"]["rungs"] if rung["fired"]]
+
+
 def main() -> None:
     cache, *rungs = sys.argv[1:]
     take_cache(Path(cache))
-    started = time.monotonic()
-    doctor = subprocess.run(
-        [sys.executable, "-m", "collector", "doctor", "--json"], capture_output=True, text=True, check=False
-    )
-    if not doctor.stdout:
-        tell("failed", step="doctor", why=doctor.stderr[-2000:])
-        return
-    diagnosis = json.loads(doctor.stdout)
-    tell("doctor", status=doctor.returncode, seconds=round(time.monotonic() - started, 1), diagnosis=diagnosis)
-    fired = [rung["name"] for rung in diagnosis["facts"]["rungs"] if rung["fired"]]
+    chosen = rungs or ask_doctor()
     os.environ["TEST_PATIENCE"] = "10"
     from tests.vm import traffic  # late: it reads the environment
 
-    for rung in [name for name in fired if not rungs or name in rungs]:
+    for rung in chosen:
         started = time.monotonic()
         try:
             record = traffic.record(rung)

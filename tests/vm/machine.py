@@ -211,7 +211,7 @@ def _command(  # noqa: PLR0917  # the parts of one machine
     for tag, path in (("kout", f"/dev/fd/{out}"), ("krc", work / "rc")):
         ports += ["-chardev", f"file,id={tag},path={path}", "-device", f"virtserialport,chardev={tag},name={tag}"]
     return [
-        "nice", "-n", "10", "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max",
+        "setpriv", "--pdeathsig", "KILL", "nice", "-n", "10", "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max",
         "-smp", "1", "-m", settings.memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", str(base / "vmlinux"), "-initrd", str(work / "initrd"), "-append", f"{_APPEND} {settings.append}",
         "-serial", f"file:{work / 'console'}", *shares, *ports,

@@ -5,10 +5,13 @@ must work told exactly what is recorded in traffic.json.
 """
 
 import argparse
+import contextlib
 import datetime as dt
+import fcntl
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,20 @@ COMPARED = ("steps", "exchanges", "connections", "lost", "balanced")
 
 def prove(kernel: Kernel, rungs: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return what this kernel showed. Raises CannotHave."""
+    with _alone():
+        return _prove(kernel, rungs)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One machine at a time on this host: emulation takes a whole CPU, and the store is shared."""
+    STORE.mkdir(exist_ok=True)
+    with (STORE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _prove(kernel: Kernel, rungs: tuple[str, ...]) -> dict[str, Any]:
     held = unpacked(kernel)
     cache = STORE / "share" / f"cache-{kernel.name}-{kernel.flavour}"
     warm(prepare(kernel, held) / "vmlinux", held.release, cache)

@@ -1,0 +1,62 @@
+"""What the harness says of a run, without booting anything."""
+
+import json
+
+import pytest
+
+from tests.vm import machine, prove, report
+
+RECORD = json.loads(prove.RECORDED.read_text())
+
+
+def result(*told, status=0):
+    return {"kernel": "6.1", "status": status, "output": "end of the console", "told": list(told)}
+
+
+def traffic(rung, **more):
+    return {"told": "traffic", "rung": rung, "record": {**RECORD, "rung": rung, **more}}
+
+
+def test_the_same_events_are_no_complaint():
+    assert prove.complaints(result(traffic("fexit"), traffic("kprobe")), ("fexit", "kprobe")) == []
+
+
+def test_a_rung_that_must_fire_is_missed():
+    assert prove.complaints(result(traffic("fexit")), ("fexit", "kprobe")) == ["kprobe: does not fire"]
+
+
+def test_another_value_is_named():
+    events = [{**event, "target": "/other"} for event in RECORD["exchanges"]]
+    (said,) = prove.complaints(result(traffic("fexit", exchanges=events)), ("fexit",))
+    assert said.startswith("fexit: exchanges miss")
+
+
+def test_the_watch_must_use_the_rung_that_was_asked_for():
+    told = {**traffic("fexit"), "record": {**RECORD, "rung": "exit"}}
+    assert prove.complaints(result(told), ("fexit",)) == ["fexit: the watch used exit"]
+
+
+def test_a_machine_that_ends_badly():
+    said = prove.complaints(result(status=124), ("fexit",))
+    assert said == ["ended with status 124: end of the console", "fexit: does not fire"]
+
+
+def test_the_page():
+    rungs = {
+        "length": {"fired": False, "exact": False, "reason": "this kernel has no x", "cannot_see": []},
+        "fexit": {"fired": True, "exact": True, "reason": "", "cannot_see": ["Multipath TCP"]},
+    }
+    page = report.text({"6.1": {"release": "6.1.0-1", "date": "2026-01-02", "rungs": rungs}}, RECORD)
+    assert "| 6.1 | 6.1.0-1 | 2026-01-02 | - | exact |" in page
+    assert "- **length**: not here: this kernel has no x" in page
+    assert "- **fexit**: Multipath TCP" in page
+
+
+def test_one_line_where_the_emulator_is_missing(monkeypatch):
+    monkeypatch.setattr(machine.shutil, "which", lambda program, path: None if "qemu" in program else "/bin/x")
+    assert machine.missing() == "emulated kernels need: apt-get install qemu-system-x86"
+
+
+@pytest.mark.parametrize("name", ["5.10", "6.1", "6.12", "6.18", "7.2"])
+def test_every_kernel_has_rungs_that_must_fire(name):
+    assert prove.MUST_FIRE[name]
