@@ -2,9 +2,10 @@
 
 import contextlib
 import gc
+import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,6 +25,7 @@ from collector.audit.stores.store import Store
 _SETTLE_S: Final = 2.0  # for a request that was given up and may still be carried out
 _POISONED_S: Final = 60.0  # before a segment that only a person can help is tried again
 _FIRST_PAUSE_S: Final = 0.1
+_AT_ONCE: Final = 16  # segments that are handed to the threads after one look at the directory
 
 Tell = Callable[..., None]
 
@@ -130,11 +132,17 @@ class Shipper:
         if self._course.tries:
             self._store.head(chain.key_name("probe"))  # cheap: while the store is away nothing is packed in vain
         self._settle()
-        count = self._settings.upload_threads if self._course.tries == 0 else 1
+        count = _AT_ONCE if self._course.tries == 0 else 1
         listed = self._files.listed()
-        running = [(one, self._threads.submit(self._ship_segment, one, listed)) for one in ready[:count]]
+        place = {one.number: at for at, one in enumerate(listed)}
+        running = [
+            (one, self._threads.submit(self._ship_segment, one, itertools.islice(listed, place[one.number] + 1, None)))
+            for one in ready[:count]
+        ]
         problems: list[StoreProblem] = []
         for segment, future in running:
+            if problems and future.cancel():
+                continue
             try:
                 future.result()
                 self._noted[segment.number] = segment.hour
@@ -157,8 +165,7 @@ class Shipper:
             time.sleep(self._settle_s)
         self._course.doubt = False
 
-    def _ship_segment(self, segment: SegmentFile, listed: list[SegmentFile]) -> None:
-        later = (one for one in listed if one.number > segment.number)
+    def _ship_segment(self, segment: SegmentFile, later: Iterable[SegmentFile]) -> None:
         cut = next((first for one in later if (first := _first_seq(one))), None)
         first = _first_seq(segment) or cut
         if first is None:  # no record, none behind it: nothing that a sequence could tell
