@@ -34,6 +34,7 @@ KERNELS = (
     Kernel("6.18", "trixie-backports"),
     Kernel("7.2", "sid"),
 )
+ARM = Kernel("6.1", "bookworm", "arm64")  # never booted: its types are what the programs for arm64 are compiled from
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 
 

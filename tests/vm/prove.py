@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.vm.kernels import BY_NAME, KERNELS, ROOT, STORE, CannotHave, Kernel, unpacked
+from tests.vm.kernels import ARM, BY_NAME, KERNELS, ROOT, STORE, CannotHave, Kernel, unpacked
 from tests.vm.machine import Settings, prepare, run
-from tests.vm.warm import warm
+from tests.vm.warm import btf_section, warm
 
 RECORDED = Path(__file__).with_name("traffic.json")
 RESULTS = ROOT / "docs/reference/kernels.json"
@@ -49,7 +49,7 @@ def _alone() -> Iterator[None]:
 def _prove(kernel: Kernel, rungs: tuple[str, ...]) -> dict[str, Any]:
     held = unpacked(kernel)
     cache = STORE / "share" / f"cache-{kernel.name}-{kernel.flavour}"
-    warm(prepare(kernel, held) / "vmlinux", held.release, cache)
+    warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
     started = time.monotonic()
     command = [str(ROOT / ".venv/bin/python"), "-m", "tests.vm.inside", str(cache), *rungs]
     done = run(kernel, command, settings=Settings(seconds=900), share=STORE / "share")
@@ -122,6 +122,8 @@ def main() -> int:
     words.add_argument("--no-record", action="store_true", help="leave docs/reference/kernels.* as they are")
     asked = words.parse_args()
     status = 0
+    if not asked.kernels:
+        unpacked(ARM)  # for tests/vm/test_layout.py
     for name in asked.kernels or [kernel.name for kernel in KERNELS]:
         if name not in BY_NAME:
             print(f"kernel {name}: not one of {', '.join(BY_NAME)}", file=sys.stderr)

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from collector.kernel import headers
-from tests.vm.kernels import KERNELS, STORE, Kernel
-from tests.vm.warm import btf_section
+from tests.vm.kernels import ARM, KERNELS, STORE, Kernel, unpacked
+from tests.vm.warm import btf_in_image, btf_section, warm
 
 # What bpf/*.h loads. A path of one step each: nested ones are the sum of their steps.
 FIELDS = {
@@ -104,3 +104,24 @@ def test_kernels_in_the_store(kernel: Kernel, tmp_path):
         pytest.skip(f"cannot be done on this kernel: {kernel.name} is not in the store; make test-kernels fetches it")
     (tmp_path / "btf").write_bytes(btf_section(image))
     compare(tmp_path / "btf", "5.0.0", "x86_64", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def arm_types():
+    if not (STORE / "kernels" / f"{ARM.name}-{ARM.flavour}" / "release").exists():
+        pytest.skip("cannot be done on this kernel: no arm64 kernel in the store; make test-kernels fetches it")
+    held = unpacked(ARM)
+    return btf_in_image(held.image), held.release
+
+
+def test_arm64(arm_types, tmp_path):
+    blob, release = arm_types
+    (tmp_path / "btf").write_bytes(blob)
+    compare(tmp_path / "btf", release, "aarch64", tmp_path)
+
+
+def test_every_rung_compiles_for_arm64(arm_types, tmp_path):
+    blob, release = arm_types
+    warmed = warm(blob, release, tmp_path / "cache", machine="aarch64")
+    assert set(warmed.plans) == {"fexit", "kprobe", "exit", "enter"}
+    assert set(warmed.impossible) == {"length"}

@@ -39,10 +39,21 @@ def btf_section(vmlinux: Path) -> bytes:
     raise ValueError(f"{vmlinux} has no BTF")
 
 
-def warm(vmlinux: Path, release: str, cache: Path, *, machine: str | None = None) -> Warmed:
+def btf_in_image(image: Path) -> bytes:
+    """The BTF inside an uncompressed image that is no ELF file (arm64): found by its header (Documentation/bpf/btf.rst)."""
+    raw = image.read_bytes()
+    at = raw.find(struct.pack("<HBBI", 0xEB9F, 1, 0, 24))
+    while at >= 0:
+        types_at, types, text_at, text = struct.unpack_from("<IIII", raw, at + 8)
+        if types_at == 0 and types == text_at > 1 << 20:  # a module's or a program's own is far smaller
+            return raw[at : at + 24 + text_at + text]
+        at = raw.find(raw[at : at + 8], at + 8)
+    raise ValueError(f"{image} has no BTF")
+
+
+def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None) -> Warmed:
     """Fill `cache` with every rung that the kernel's types allow, in every variant."""
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    blob = btf_section(vmlinux)
     identity = hashlib.sha256(blob).hexdigest()[:16]
     source = cache / f"btf-{identity}"
     source.write_bytes(blob)
