@@ -3,19 +3,21 @@ import { render } from "./vendor/preact.mjs";
 import { useEffect } from "./vendor/hooks.mjs";
 import { html } from "./dom.js";
 import { keys } from "./keys.js";
+import { lazy } from "./lazy.js";
 import { go, view } from "./link.js";
 import { begin, useModel } from "./model.js";
 import { Banners } from "./views/banners.js";
 import { Charts } from "./views/charts.js";
-import { Detail } from "./views/detail.js";
-import { Help } from "./views/help.js";
 import { Invariants } from "./views/invariants.js";
-import { Lock } from "./views/lock.js";
 import { ServiceMap } from "./views/map.js";
 import { Resilience } from "./views/resilience.js";
 import { Tail } from "./views/tail.js";
 import { Tiles } from "./views/tiles.js";
 import { Topbar } from "./views/topbar.js";
+
+const Detail = lazy(() => import("./views/detail.js"), "Detail");
+const Help = lazy(() => import("./views/help.js"), "Help");
+const Lock = lazy(() => import("./views/lock.js"), "Lock");
 
 function App() {
   const model = useModel();

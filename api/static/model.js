@@ -17,6 +17,7 @@ const POLLS = {
 };
 const HIDDEN_FACTOR = 5;
 const UNTRACED_EVERY_MS = 1500;
+const STAGGER_MS = 60; // between the first polls: the exchanges come first
 
 export const live = new Store();
 const listeners = new Set();
@@ -268,8 +269,8 @@ export function begin() {
   feed.start(model.filter);
   void backfill(model.filter);
   if (view.at) void openMoment(view.at, view.filter);
-  for (const [name, { every }] of Object.entries(POLLS)) repeat(() => poll(name), every);
-  repeat(untraced, UNTRACED_EVERY_MS);
+  Object.entries(POLLS).forEach(([name, { every }], at) => setTimeout(() => repeat(() => poll(name), every), at * STAGGER_MS));
+  setTimeout(() => repeat(untraced, UNTRACED_EVERY_MS), UNTRACED_EVERY_MS);
   onView(() => {
     if (view.filter !== model.filter) refilter();
     if (!view.at && model.paused) resume();

@@ -2,6 +2,7 @@
 
 const TOKEN = "netscope.token";
 const TIMEOUT_MS = 12_000;
+const FIRST = "/v1/exchanges?limit=200";
 
 export class Problem extends Error {
   constructor({ title, status = 0, detail = "", requestId = "" }) {
@@ -35,6 +36,9 @@ export function headers() {
 
 async function answer(path) {
   try {
+    const first = window.netscopeFirst;
+    delete window.netscopeFirst; // asked by theme.js; good for the very first question only
+    if (first && path === FIRST) return await first;
     return await fetch(path, { headers: headers(), signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
   } catch (error) {
     const title = error.name === "TimeoutError" ? "The collector did not answer in time" : "The collector does not answer";

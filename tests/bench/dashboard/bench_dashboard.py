@@ -39,9 +39,11 @@ def opened(browser, url):
     sizes, paths = {}, {}
     session.on("Network.responseReceived", lambda told: paths.update({told["requestId"]: told["response"]["url"]}))
     session.on("Network.loadingFinished", lambda told: sizes.update({told["requestId"]: told["encodedDataLength"]}))
+    page.goto(f"{url}/health/live")  # the browser is up and has a process for this host; nothing of the page is cached
+    page.wait_for_timeout(300)
     page.goto(url)
     page.wait_for_selector(".chart canvas")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(2000)  # what is fetched once the page is at rest
     paints = page.evaluate(
         "Object.fromEntries([...performance.getEntriesByType('paint'), ...performance.getEntriesByType('mark')]"
         ".map((one) => [one.name, one.startTime]))"
@@ -66,9 +68,9 @@ def main():
             figure("weight of the page, compressed", weight, "kB", f"<= {WEIGHT_KB}", met=weight <= WEIGHT_KB,
                    method="everything from / and /static/ as transferred, headers included, with an empty cache"),
             figure("first contentful paint", statistics.median(run[1] for run in runs), "ms", None, met=None,
-                   method=f"median of {OPENINGS} openings on loopback, empty cache"),
+                   method=f"median of {OPENINGS} openings on loopback in a running browser, empty cache"),
             figure("first exchanges on the screen", meaningful, "ms", f"<= {PAINT_MS}", met=meaningful <= PAINT_MS,
-                   method=f"median of {OPENINGS} openings on loopback, empty cache: rows of the tail rendered"),
+                   method=f"median of {OPENINGS} openings on loopback in a running browser, empty cache: from navigation to rows in the list"),
         ]  # fmt: skip
         found = flood.flooded(browser, service, rate=FLOOD_EVENTS, seconds=FLOOD_SECONDS)
     method = f"{FLOOD_EVENTS} events/s for {FLOOD_SECONDS} s, headless, software rendering, collector, load and browser on the same cores"
