@@ -39,7 +39,11 @@ def test_other_commands_are_documented(command):
 
 def test_the_reference_has_no_option_that_does_not_exist():
     known = {"--help", "--version", "--", "---"}  # the last: rules of tables
-    for command in (*cli.commands.values(), *cli.commands["config"].commands.values(), *cli.commands["audit"].commands.values()):
+    for command in (
+        *cli.commands.values(),
+        *cli.commands["config"].commands.values(),
+        *cli.commands["audit"].commands.values(),
+    ):
         known |= options(command)
     assert set(re.findall(r"(?<![\w-])--[a-z-]*", CLI + MANUAL)) <= known
 
