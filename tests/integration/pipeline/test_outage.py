@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1800)]
 RATE = 300
 OPEN_WITHIN_S = 2.0
 PROBE_CYCLE_S = 5.0  # breaker_open_max_s
+A_FEW = 0 if sizes.FULL else 5  # retries that may always be had weigh much among the few requests of a short outage
 WELL: dict[str, Any] = {"routes": {"*": {"latency": {"median_ms": 10}}}}
 SICK: dict[str, dict[str, Any]] = {
     "503": {"routes": {"*": {"faults": [{"kind": "status", "share": 1.0, "status": 503, "retry_after_s": 2}]}}},
@@ -70,7 +71,7 @@ def test_an_outage_is_neither_amplified_nor_prolonged(kind: str, kafka: KafkaClu
     print(f"\n{kind}: open after {opened_s:.2f} s, {tried} attempts for {sent} requests ({tried / sent:.2f}),"
           f" closed {recovered_s:.2f} s after the end, caught up in {caught_up_s:.1f} s, early {books['early_retries']}")  # fmt: skip
     assert opened_s <= open_within_s
-    assert tried / sent <= 1.2
+    assert tried <= 1.2 * sent + A_FEW
     assert recovered_s <= recover_within_s
     assert books["early_retries"] == books["doubled"] == 0
     assert resilience(worker)["records"]["parked"] == 0
