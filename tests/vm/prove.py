@@ -33,12 +33,12 @@ COMPARED = ("steps", "exchanges", "connections", "lost", "balanced")
 
 def prove(kernel: Kernel, rungs: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return what this kernel showed. Raises CannotHave."""
-    with _alone():
+    with alone():
         return _prove(kernel, rungs)
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One machine at a time on this host: emulation takes a whole CPU, and the store is shared."""
     STORE.mkdir(exist_ok=True)
     with (STORE / "lock").open("w") as lock:
@@ -109,7 +109,7 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
             }
             for rung in diagnosis["facts"]["rungs"]
         },
-        "complaints": said,
+        "complaints": [line[:300] for line in said],
     }
     RESULTS.write_text(
         json.dumps(dict(sorted(results.items(), key=lambda i: [int(n) for n in i[0].split(".")])), indent=2) + "\n"
