@@ -101,7 +101,7 @@ def test_a_long_outage(own_gateway, settings, capsys):
     own_gateway.bucket("audit")
     wanted = settings(
         own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=2.0),
-        segment_bytes=1 << 20,
+        segment_bytes=1 << 22,  # as in the default settings
         spool_bytes=1 << 32,
     )
     ledger = Ledger()
