@@ -19,6 +19,8 @@ const Detail = lazy(() => import("./views/detail.js"), "Detail");
 const Help = lazy(() => import("./views/help.js"), "Help");
 const Lock = lazy(() => import("./views/lock.js"), "Lock");
 
+const narrow = matchMedia("(max-width: 680px)"); // there the detail covers the whole page
+
 function App() {
   const model = useModel();
   useEffect(() => keys(window), []);
@@ -26,7 +28,9 @@ function App() {
     document.documentElement.classList.toggle("wall", view.wall === "1");
   }, [view.wall]);
   if (model.locked) return html`<${Lock} />`;
+  const detail = Boolean(view.x || view.trace);
   return html`
+    <div class="under" inert=${detail && narrow.matches}>
     <a class="skip" href="#exchanges" onClick=${skip}>Skip to the exchanges</a>
     <${Topbar} />
     <main>
@@ -40,7 +44,8 @@ function App() {
       <${Invariants} />
       <${Tail} />
     </main>
-    ${(view.x || view.trace) && html`<${Detail} />`}
+    </div>
+    ${detail && html`<${Detail} />`}
     ${view.panel === "help" && html`<${Help} close=${() => go({ panel: "" })} />`}
   `;
 }
