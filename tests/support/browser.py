@@ -24,9 +24,13 @@ def chromium(*options):
 
 
 def until(page, expression, seconds=20.0):
-    """Wait until an expression holds; Playwright's own way needs `eval`, which the page's policy forbids."""
+    """Wait until an expression holds; Playwright's own way needs `eval`, which the page's policy forbids.
+
+    What the expression looks at may not be there yet.
+    """
     waited = 0.0
-    while not page.evaluate(expression):
+    asked = f"() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }}"
+    while not page.evaluate(asked):
         assert waited < seconds, expression
         page.wait_for_timeout(40)
         waited += 0.04
