@@ -62,6 +62,7 @@ def folder():
 
 def test_a_planted_secret_is_nowhere(folder):
     env = {
+        "NETSCOPE_AUDIT": "on",
         "NETSCOPE_AUDIT_SPOOL": str(folder / "spool"),
         "NETSCOPE_AUDIT_DIRECTORY": str(folder / "archive"),
         "NETSCOPE_AUDIT_SEGMENT_SECONDS": "1",

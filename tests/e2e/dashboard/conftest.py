@@ -70,14 +70,14 @@ def observed(traffic, *options, **more):
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def traffic():
     found = Traffic()
     yield found
     found.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(traffic):
     with observed(traffic) as found:
         found.trace = assorted(traffic)
@@ -85,7 +85,7 @@ def service(traffic):
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     with chromium() as found:
         yield found
