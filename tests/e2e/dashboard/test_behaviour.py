@@ -271,7 +271,13 @@ def test_the_page_comes_back_after_the_collector_was_restarted(opened):
             assorted(own)
             page = opened(
                 first.url,
-                tolerates=("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"),
+                tolerates=(
+                    "ERR_CONNECTION_REFUSED",
+                    "WebSocket",
+                    "ERR_EMPTY_RESPONSE",
+                    "ERR_CONNECTION_RESET",
+                    "status of 503",  # of /health/ready, until the second collector's canary passed
+                ),
             )
             state(page, "Live")
             first.stop(signal.SIGTERM)
