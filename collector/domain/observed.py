@@ -120,19 +120,4 @@ class Changed(msgspec.Struct, frozen=True, gc=False):
     family: int
 
 
-class Exited(msgspec.Struct, frozen=True, gc=False):
-    """A process ended: what it alone held open can be given up."""
-
-    at_ns: int
-    started_ns: int
-    pid: int
-
-
-class Missed(msgspec.Struct, frozen=True, gc=False):
-    """Records that the kernel wrote a number for and that never arrived (a hole in a sequence)."""
-
-    at_ns: int
-    count: int
-
-
-Observation = Moved | Changed | Exited | Missed
+Observation = Moved | Changed

@@ -21,6 +21,21 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
+def measured(  # as many as a figure has fields
+    command: str, name: str, value: float, unit: str, target: float | str | None, *, method: str, at_least: bool = False,
+    met: bool | None = None, baseline: str | float | None = None,
+) -> Figure:  # fmt: skip
+    """Return a figure, and print it. `met`: where it is more than a comparison with the target."""
+    if met is None and isinstance(target, int | float):
+        met = value >= target if at_least else value <= target
+    about = "" if target is None else f" (target {target}, {'met' if met else 'missed'})"
+    print(f"{name}: {value:.2f} {unit}{about}")
+    return Figure(
+        figure=name, value=round(value, 2), unit=unit, target=target, met=met, baseline=baseline, method=method,
+        command=command,
+    )  # fmt: skip
+
+
 def write(name: str, figures: list[Figure], *, folder: Path = FOLDER) -> Path:
     """Write docs/reference/bench/<name>.json; return its path."""
     folder.mkdir(parents=True, exist_ok=True)

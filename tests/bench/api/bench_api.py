@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.figures import Figure, write
+from tests.support.figures import measured, write
 from tests.support.listeners import Listeners
 from tests.support.serving import Service
 from tests.support.steady import COMM, traffic
@@ -40,15 +40,8 @@ def busy():
     return f"; other work ran at the same time (load {load:.0f} on {cpus} CPUs before)" if load > cpus else ""
 
 
-def figure(name, value, unit, target, method, *, at_least=False, baseline=None):
-    met = None if target is None else (value >= target if at_least else value <= target)
-    FIGURES.append(
-        Figure(
-            figure=name, value=round(value, 2), unit=unit, target=target, met=met, baseline=baseline, method=method + busy(),
-            command=COMMAND,
-        )
-    )  # fmt: skip
-    print(f"{name}: {value:.2f} {unit} (target {target}); load {os.getloadavg()[0]:.1f}")
+def figure(name, value, unit, target, method, **more):
+    FIGURES.append(measured(COMMAND, name, value, unit, target, method=method + busy(), **more))
 
 
 def cpu_s(pid):

@@ -6,6 +6,7 @@ import select
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from collector.audit.archive import Archive
@@ -19,19 +20,12 @@ from collector.audit.stores.opening import open_store
 from tests.support import rgw
 from tests.support.audit_archive import lines_of
 from tests.support.audit_events import exchange
-from tests.support.figures import Figure, write
+from tests.support.figures import measured, write
 
 COMMAND = "python -m tests.bench.audit.bench_archive"
+figure = partial(measured, COMMAND)
 EVENTS = 100_000
 GROUP = 1000
-
-
-def figure(name, value, unit, target, *, at_least, method, baseline=None):
-    met = value >= target if at_least else value <= target
-    return Figure(
-        figure=name, value=round(value, 2), unit=unit, target=target, met=met, baseline=baseline, method=method,
-        command=COMMAND,
-    )  # fmt: skip
 
 
 def durable_and_shipped(folder, store):

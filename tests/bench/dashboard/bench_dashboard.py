@@ -1,35 +1,21 @@
 """The page's weight, how soon it shows something, and how it bears a flood: in Chromium, on a running collector (root)."""
 
 import statistics
-import sys
+from functools import partial
 
 from tests.bench.dashboard import flood
 from tests.bench.dashboard.load import traffic
 from tests.support.browser import chromium
-from tests.support.figures import Figure, write
+from tests.support.figures import measured, write
 from tests.support.serving import Service
 
-COMMAND = (
-    "PYTHONPATH=. chrt -r 1 .venv/bin/python tests/bench/dashboard/bench_dashboard.py"  # other work goes on beside it
-)
+COMMAND = "PYTHONPATH=. .venv/bin/python tests/bench/dashboard/bench_dashboard.py"
+figure = partial(measured, COMMAND)
 OPENINGS = 15
 FLOOD_EVENTS = 5_000
 FLOOD_SECONDS = 60
 WEIGHT_KB = 150
 PAINT_MS = 500
-
-
-def figure(name, value, unit, target, *, met, method):
-    return Figure(
-        figure=name,
-        value=round(value, 1),
-        unit=unit,
-        target=target,
-        met=met,
-        baseline=None,
-        method=method,
-        command=COMMAND,
-    )
 
 
 def opened(browser, url):
@@ -89,8 +75,6 @@ def main():
                method=f"{method}; after a third, two thirds, all: {found['heap_mb']} MB"),
         figure("flood: elements of the document", found["nodes"], "elements", "<= 2500", met=found["nodes"] <= 2500, method=method),
     ]  # fmt: skip
-    for one in figures:
-        sys.stdout.write(f"{one.figure}: {one.value} {one.unit} (target {one.target}, met {one.met})\n")
     write("dashboard", figures)
 
 

@@ -6,12 +6,14 @@ import re
 import statistics
 import subprocess
 import time
+from functools import partial
 
-from tests.support.figures import Figure, write
+from tests.support.figures import measured, write
 from tests.support.sockets import exchange, request, response, tcp_pair
 from tests.support.watching import Watch
 
 COMMAND = "python -m tests.bench.kernel.bench_watch"
+figure = partial(measured, COMMAND)
 
 
 def resident_kib(pid):
@@ -51,22 +53,6 @@ def latencies(watch, count=500):
             lines.readline()  # both ends
             found.append((time.monotonic() - ended) * 1000)
     return found
-
-
-def figure(name, value, unit, target, *, method, baseline=None, at_least=False):
-    met = None if target is None else (value >= target if at_least else value <= target)
-    made = Figure(
-        figure=name,
-        value=round(value, 2),
-        unit=unit,
-        target=target,
-        met=met,
-        baseline=baseline,
-        method=method,
-        command=COMMAND,
-    )
-    print(f"{name}: {made.value} {unit} (target {target})")
-    return made
 
 
 def main():

@@ -4,11 +4,12 @@ import gc
 import random
 import resource
 import time
+from functools import partial
 
 from collector.domain.metrics import WINDOWS
 from collector.metrics.engine import Engine
 from tests.support.exchanges import exchange
-from tests.support.figures import Figure, write
+from tests.support.figures import measured, write
 
 SECOND = 1_000_000_000
 NOW = 3600 * SECOND
@@ -16,6 +17,7 @@ RATE = 5000
 SLOW = 150
 BATCH = 25  # what a drain every 5 ms brings
 COMMAND = "python -m tests.bench.metrics.bench_metrics"
+figure = partial(measured, COMMAND)
 
 
 def events(number, routes, *, every_ns=SECOND // RATE):
@@ -60,20 +62,6 @@ def resident_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def figure(name, value, unit, method, target=None):
-    met = None if target is None else value <= target
-    return Figure(
-        figure=name,
-        value=round(value, 2),
-        unit=unit,
-        target=target,
-        met=met,
-        baseline=None,
-        method=method,
-        command=COMMAND,
-    )
-
-
 def hour():
     """MiB that an hour of 150 exchanges a second leaves."""
     told = events(15_000, 100, every_ns=SECOND // SLOW)
@@ -89,10 +77,11 @@ def hour():
 def main():
     left, long_running = hour()
     found = [
-        figure("memory of the metrics after an hour", left, "MiB", "growth of the peak RSS, 150 exchanges/s over 100 routes on each side", 40),
+        figure("memory of the metrics after an hour", left, "MiB", 40,
+               method="growth of the peak RSS, 150 exchanges/s over 100 routes on each side"),
         *(
-            figure(f"snapshot over {window} after an hour", times(lambda window=window: long_running.network(window=window)), "ms",
-                   "CPU time, 100 routes on each side, the 25 busiest told; best of 25")
+            figure(f"snapshot over {window} after an hour", times(lambda window=window: long_running.network(window=window)), "ms", None,
+                   method="CPU time, 100 routes on each side, the 25 busiest told; best of 25")
             for window in WINDOWS
         ),
     ]  # fmt: skip
@@ -108,8 +97,8 @@ def main():
             "metrics: CPU per exchange",
             spent / len(told) * 1e6,
             "us",
-            "10,000 exchanges in batches of 25, 20 routes, both sides, 5,000/s; best of 25",
             3,
+            method="10,000 exchanges in batches of 25, 20 routes, both sides, 5,000/s; best of 25",
         ),
     )
     few, _ = recorded(events(20_000, 15))
@@ -120,7 +109,7 @@ def main():
                 figure(
                     f"scrape with {what}, {'OpenMetrics' if openmetrics else 'text'}",
                     times(lambda one=subject, form=openmetrics: one.exposition(openmetrics=form)), "ms",
-                    f"CPU time of the exposition of {number:,} samples; best of 25", 50 if what == "1,000 series" else None,
+                    50 if what == "1,000 series" else None, method=f"CPU time of the exposition of {number:,} samples; best of 25",
                 )
             )  # fmt: skip
     write("metrics", found)
