@@ -21,6 +21,7 @@ from collector.domain.events import Summary
 from collector.domain.observed import Changed, ChangeKind
 from collector.domain.watching import Sink, WatchSettings
 from collector.kernel import broker, cgroups, privileges
+from collector.kernel.background import Heartbeat
 from collector.kernel.command import HeldCommand
 from collector.kernel.probe import Probe
 from collector.kernel.procfs import Procfs
@@ -64,6 +65,7 @@ class _Watch:
     correlator: Correlator
     command: HeldCommand | None
     stop: _Stop
+    heartbeat: Heartbeat
     started_ns: int = field(default_factory=time.monotonic_ns)
     emitted: int = 0
     newest_ns: int = 0
@@ -91,7 +93,9 @@ class _Watch:
                 return code
             if deadline is not None and now >= deadline:
                 return None
-            if self.probe.fill_ratio() < _BUSY_RING:
+            behind = self.probe.fill_ratio() > _BUSY_RING
+            self.heartbeat.beat(now, behind=behind)
+            if not behind:
                 time.sleep(self.settings.drain_interval_ms / 1000)
         return None
 
@@ -231,7 +235,7 @@ def serve(settings: WatchSettings, service: Service) -> int:
 
 def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> int:
     command = HeldCommand(settings.command) if settings.command else None
-    broker_pid, link = broker.start(settings.user, command.pid if command else 0)
+    broker_pid, link, heartbeat = broker.start(settings.user, command.pid if command else 0)
     client = broker.BrokerClient(link)
     ours = service.prepare() if service else ()
     probe = Probe(_request(settings, command, (os.getpid(), broker_pid, *ours)), client)
@@ -246,12 +250,12 @@ def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> in
         include_connections=settings.include_connections,
         read_delay_warning_ms=settings.read_delay_warning_ms,
     )
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody; the broker does better
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)  # events are acyclic: few collections find anything
     stop = _Stop()
-    running = _Watch(settings, sink, probe, correlator, command, stop)
+    running = _Watch(settings, sink, probe, correlator, command, stop, heartbeat)
     with _signals(stop):
         if service:
             service.begin(running)

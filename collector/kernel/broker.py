@@ -1,7 +1,8 @@
 """The broker: the one process that stays privileged, with a closed list of requests. Standard library only.
 
 It holds the maps that an unprivileged process may not read on every kernel, and no attachment: when the collector dies,
-everything is detached, and the broker, seeing its socket closed, ends too.
+everything is detached, and the broker, seeing its socket closed, ends too. Beside the requests it keeps the
+collector in the background (collector.kernel.background), where it has CAP_SYS_NICE.
 
 Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length and as many bytes.
   C  connections: struct connection*; entries whose socket is gone are removed once told
@@ -10,12 +11,14 @@ Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import struct
+import time
 from typing import Final, NoReturn
 
-from collector.kernel import abi, bpf_syscall, privileges
+from collector.kernel import abi, background, bpf_syscall, privileges
 from collector.kernel.errors import BrokerGone
 
 _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
@@ -25,28 +28,46 @@ _COOKIE: Final = struct.Struct("<Q")
 _FLAGS_OFFSET: Final = struct.calcsize("<QQQQQ2Q2QQ2I2I2IIIIII")
 
 
-def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket]:
-    """Fork the broker before anything big is imported; return its pid and our end of the socket."""
+def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket, background.Heartbeat]:
+    """Fork the broker before anything big is imported; return its pid, our end of the socket, and where to beat."""
     ours, theirs = socket.socketpair()
+    heartbeat = background.Heartbeat()
     pid = os.fork()
     if pid:
         theirs.close()
-        return pid, ours
+        return pid, ours, heartbeat
     ours.close()
-    return _serve(theirs, user, command_pid)
+    return _serve(theirs, user, command_pid, heartbeat)
 
 
-def _serve(link: socket.socket, user: str, command_pid: int) -> NoReturn:
+def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: background.Heartbeat) -> NoReturn:
     status = 1
     with contextlib.suppress(OSError, EOFError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
         _, descriptors, _, _ = socket.recv_fds(link, 1, 2)
-        privileges.become(*privileges.account(user), keep=_KEPT)
-        while request := link.recv(1):
+        nice = privileges.permitted(privileges.CAP_SYS_NICE)
+        kept = (*_KEPT, privileges.CAP_SYS_NICE) if nice else _KEPT
+        privileges.become(*privileges.account(user), keep=kept)
+        state = background.Background()
+        while True:
+            if nice:
+                _tend(link, heartbeat, state)
+            if not (request := link.recv(1)):
+                break
             _answer(link, request, descriptors, command_pid)
         status = 0
     os._exit(status)
+
+
+def _tend(link: socket.socket, heartbeat: background.Heartbeat, state: background.Background) -> None:
+    """Until a request waits, let the collector run in the background, and never starve there."""
+    collector, now = os.getppid(), state.policy
+    while not select.select([link], [], [], background.CHECK_EVERY_S)[0]:
+        due = state.due(time.monotonic_ns(), last_ns=heartbeat.last_ns, behind=heartbeat.behind)
+        if due != now:
+            background.apply(collector, due)
+            now = due
 
 
 def _answer(link: socket.socket, request: bytes, tables: list[int], command_pid: int) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from collector.kernel.errors import KernelProblem
 
 CAP_KILL: Final = 5
+CAP_SYS_NICE: Final = 23
 CAP_BPF: Final = 39
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -38,6 +39,13 @@ def account(preferred: str) -> tuple[int, int]:
         if entry.pw_uid != 0:
             return entry.pw_uid, entry.pw_gid
     raise KernelProblem(f"neither user {preferred} nor nobody exists: create one with `adduser --system {preferred}`")
+
+
+def permitted(capability: int) -> bool:
+    """Tell whether this process has the capability."""
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+        held = next(line for line in status if line.startswith("CapPrm:"))
+    return bool(int(held.split()[1], 16) >> capability & 1)
 
 
 def become(uid: int, gid: int, *, keep: tuple[int, ...] = ()) -> None:

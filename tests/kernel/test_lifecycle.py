@@ -52,6 +52,24 @@ def status(pid, field):
         return next(line.split(":")[1].split() for line in lines if line.startswith(field + ":"))
 
 
+def test_it_runs_in_the_background_and_does_not_starve_there(watch):
+    hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in os.sched_getaffinity(0)]
+    try:
+        watching = watch("--pid", os.getpid())
+        pid = watching.process.pid
+        wait_until(lambda: os.sched_getscheduler(pid) == os.SCHED_IDLE, 60.0)
+        wait_until(lambda: os.sched_getscheduler(pid) == os.SCHED_BATCH)  # every processor is taken
+        with tcp_pair() as (client, server):
+            exchange(client, server, request("/busy"), response())
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+    watching.stop()
+    assert [event["target"] for event in watching.exchanges("client")] == ["/busy"]
+    assert watching.lost() == {}
+
+
 def test_the_parsing_process_has_no_capability_and_is_not_root(watch):
     watching = watch()
     pid = watching.process.pid
@@ -62,7 +80,7 @@ def test_the_parsing_process_has_no_capability_and_is_not_root(watch):
     assert status(pid, "NoNewPrivs") == ["1"]
     broker = [child for child in family_of(pid) if child != pid]
     assert len(broker) == 1, "the loader is gone, one broker stays"
-    assert int(status(broker[0], "CapEff")[0], 16) & ~(1 << 39 | 1 << 5) == 0
+    assert int(status(broker[0], "CapEff")[0], 16) & ~(1 << 39 | 1 << 5 | 1 << 23) == 0  # BPF, KILL, SYS_NICE
 
 
 @pytest.mark.parametrize("seed", range(6))
