@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -11,6 +11,7 @@ from pipeline.dead_letter import Letters
 from pipeline.disposition import Delivered, Disposer, Held, Parked
 from pipeline.errors import BrokerGone, RecordInvalid
 from pipeline.ingest.assignment import Assignment
+from pipeline.ingest.leash import Leash
 from pipeline.normalise import Normaliser
 from pipeline.outbound import outcome as ends
 from pipeline.outbound.gateway import OutboundGateway
@@ -28,6 +29,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """All that a lane works with."""
 
     assignment: Assignment
+    leash: Leash
     normaliser: Normaliser
     gateway: OutboundGateway
     disposer: Disposer
@@ -68,6 +70,20 @@ class Lanes:
         self._desk.tally.fenced += len(self._queue)
         self._queue.clear()
 
+    def stock_taken(self) -> None:
+        """Take in that a commit is being sent, of all that was settled so far."""
+        self._desk.leash.stock_taken()
+
+    def committed(self) -> None:
+        """Take in that the commit is safe: the lanes may go on for another interval."""
+        self._desk.leash.committed()
+        self._wake(self._count)
+
+    def assigned(self) -> None:
+        """Take in that an assignment begins, under which nothing was settled yet."""
+        self._desk.leash.loosen()
+        self._wake(self._count)
+
     async def idle(self) -> None:
         """Wait until no record is under way."""
         await self._idle.wait()
@@ -93,7 +109,8 @@ class Lanes:
         gateway = self._desk.gateway
         while True:
             await gateway.passable()
-            job = self._queue.next(self._clock(), well=gateway.closed)
+            now = self._clock()
+            job = None if self._desk.leash.tight(now) else self._queue.next(now, well=gateway.closed)
             if job is None:
                 turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.append(turn)
@@ -130,10 +147,7 @@ class Lanes:
         job.tried = job.tried or outcome.attempts > 0
         match desk.disposer.dispose(outcome, rounds=job.rounds, well=desk.gateway.closed):
             case Delivered():
-                if desk.assignment.deliver(record):
-                    desk.tally.succeeded += 1
-                else:
-                    desk.tally.fenced += 1
+                self._settle(record, "succeeded")
             case Parked():
                 await self._park(record, request, outcome)
             case Held() as held:
@@ -166,10 +180,7 @@ class Lanes:
                 continue
             break
         self._log("record_parked", request, outcome)
-        if desk.assignment.deliver(record):
-            desk.tally.parked += 1
-        else:
-            desk.tally.fenced += 1
+        self._settle(record, "parked")
 
     async def _bury(self, record: Record, problem: RecordInvalid) -> None:
         desk = self._desk
@@ -184,10 +195,15 @@ class Lanes:
         desk.log.warning(
             "record_dead_lettered", topic=topic, partition=partition, offset=record.offset, reason=problem.reason
         )
+        self._settle(record, "dead_lettered")
+
+    def _settle(self, record: Record, result: Literal["succeeded", "parked", "dead_lettered"]) -> None:
+        desk = self._desk
         if desk.assignment.deliver(record):
-            desk.tally.dead_lettered += 1
+            desk.leash.settled(self._clock())
+            desk.tally.end(result)
         else:
-            desk.tally.fenced += 1
+            desk.tally.end("fenced")
 
     async def _letter_failed(self, problem: BrokerGone) -> None:
         self._desk.log.warning("letter_failed", error=str(problem))

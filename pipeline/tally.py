@@ -17,6 +17,10 @@ class Tally(msgspec.Struct, kw_only=True):
     commit_failures: int = 0
     rebalances: int = 0
 
+    def end(self, result: str) -> None:
+        """Count a record under what became of it."""
+        setattr(self, result, getattr(self, result) + 1)
+
     @property
     def ended(self) -> int:
         """How many need nothing more of us."""

@@ -12,6 +12,7 @@ from pipeline.disposition import Disposer
 from pipeline.errors import WorkerStalled
 from pipeline.ingest.assignment import Assignment
 from pipeline.ingest.intake import Intake
+from pipeline.ingest.leash import Leash
 from pipeline.ingest.watchdog import Watchdog
 from pipeline.lanes import Desk, Lanes
 from pipeline.normalise import Normaliser
@@ -47,6 +48,7 @@ class Worker:
         assignment = Assignment()
         desk = Desk(
             assignment=assignment,
+            leash=Leash(interval_s=config.intake_commit_interval_s),
             normaliser=Normaliser(max_value_bytes=config.intake_max_value_bytes, random_bits=chance.getrandbits),
             gateway=gateway,
             disposer=Disposer(config.rounds(), chance.random),

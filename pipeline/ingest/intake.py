@@ -71,6 +71,7 @@ class Intake:
     async def _read_once(self) -> None:
         if not self._opened:
             self._assignment.assign(await self._source.positions())
+            self._lanes.assigned()
             self._opened = True
             self.opened_once.set()
         self._source.flow(on=self.valve.turn(held=self._lanes.held, longest=self._assignment.longest))
@@ -86,15 +87,17 @@ class Intake:
         self._lanes.add(fresh)
 
     async def commit_regularly(self, log: FilteringBoundLogger) -> None:
-        """Commit at every interval until cancelled."""
+        """Commit twice in every interval, so that whatever a commit may take, the lanes need not wait for it."""
         while True:
-            await asyncio.sleep(self._policy.commit_interval_s)
+            await asyncio.sleep(self._policy.commit_interval_s / 2)
             await self._commit(log)
 
     async def _commit(self, log: FilteringBoundLogger | None) -> None:
         generation = self._assignment.generation
         positions = self._assignment.to_commit()
+        self._lanes.stock_taken()
         if not positions:
+            self._lanes.committed()
             return
         try:
             await self._source.commit(positions)
@@ -106,6 +109,7 @@ class Intake:
         self._tally.commits += 1
         if generation == self._assignment.generation:
             self._assignment.committed(positions)
+            self._lanes.committed()
 
     async def _revoked(self) -> None:
         """Stop reading, finish what is under way, commit it, and let the rest go."""

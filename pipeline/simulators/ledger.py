@@ -24,7 +24,7 @@ class Account(msgspec.Struct, kw_only=True):
     arrivals: int = 0
     effects: int = 0
     effect_at: float | None = None
-    answered_at: float | None = None  # when the effect was first reported whole
+    answered_at: float | None = None  # when the effect was last reported whole
     replays: int = 0  # arrivals after the effect
     repeats: int = 0  # of those, the ones after it was reported: the client forgot, or never heard
     conflicts: int = 0
@@ -88,9 +88,7 @@ class Ledger:
 
     def answered(self, key: str, *, now: float) -> None:
         """Note that the client is being told of the effect, without a fault."""
-        account = self._accounts[key]
-        if account.answered_at is None:
-            account.answered_at = now
+        self._accounts[key].answered_at = now
 
     @property
     def effects(self) -> int:

@@ -160,6 +160,27 @@ async def test_letters_wait_for_a_broker_that_is_away(bench: Bench, monkeypatch:
     assert len(bench.broker.topic(DEAD)) == 1
 
 
+async def test_no_more_is_done_beyond_the_commits_than_one_interval_and_what_is_in_flight(bench: Bench) -> None:
+    await bench.produce("a")
+    async with bench.worker(intake_commit_interval_s=0.2) as (worker, source):
+        commit, safe = source.commit, asyncio.Event()
+
+        async def slow_commit(positions: Any) -> None:
+            await safe.wait()
+            await commit(positions)
+
+        source.commit = slow_commit  # type: ignore[method-assign]
+        await until(lambda: worker.tally.succeeded == 1)
+        await asyncio.sleep(0.3)
+        await bench.produce(*(f"n{n}" for n in range(20)))
+        await until(lambda: worker.tally.consumed == 21)
+        await asyncio.sleep(0.1)
+        assert bench.sender.keys == ["a"]
+        safe.set()
+        await until(lambda: bench.uncommitted() == 0)
+    assert len(bench.sender.keys) == 21
+
+
 async def test_a_full_worker_pauses_and_goes_on(bench: Bench) -> None:
     await bench.produce(*(f"n{n}" for n in range(200)))
     bench.sender.gate.clear()
