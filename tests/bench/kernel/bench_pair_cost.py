@@ -47,9 +47,9 @@ def attached(rung, filters):
 
 
 @contextlib.contextmanager
-def usual_way(pid):
-    """Entry and exit tracepoints joined by a hash map, as other observers have it."""
-    command = [sys.executable, "-m", "tests.bench.kernel.syscall_reference", str(pid)]
+def reference(*words):
+    """One of the programs that ours are compared with."""
+    command = [sys.executable, "-m", "tests.bench.kernel.reference_programs", *map(str, words)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"attached\n"
         yield
@@ -58,7 +58,7 @@ def usual_way(pid):
 
 def measure(rung):
     """name -> list of (ns per pair, ns per getppid), one a round."""
-    results = {"none": [], "observed": [], "filtered": [], "usual": []}
+    results = {"none": [], "observed": [], "filtered": [], "usual": [], "empty": []}
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "pair"
         subprocess.run(["gcc", "-O2", "-o", binary, Path(__file__).with_name("pair.c")], check=True)
@@ -77,8 +77,10 @@ def measure(rung):
                     take("filtered")
                 with attached(rung, Filters(pids=(process.pid,))):
                     take("observed")
-                with usual_way(process.pid):
+                with reference("usual", process.pid):
                     take("usual")
+                with reference("empty"):
+                    take("empty")
                 process.stdin.close()
     return results
 
@@ -111,14 +113,21 @@ def main():
                 )
             )  # fmt: skip
             print(f"{figures[-1].figure}: {value:.0f} ns (baseline {figures[-1].baseline} ns)")
-        usual = statistics.median(one[0] for one in results["usual"]) - base_pair
-        figures.append(
-            Figure(
-                figure=f"added per pair by four system call tracepoints and a hash map, for comparison (beside rung {rung})",
-                value=round(usual), unit="ns", target=None, met=None, baseline=round(base_pair), method=method, command=COMMAND,
-            )
-        )  # fmt: skip
-        print(f"{figures[-1].figure}: {usual:.0f} ns, {usual / observed:.2f} times ours")
+        for name, what in (
+            ("usual", "by four system call tracepoints and a hash map, for comparison"),
+            (
+                "empty",
+                "by programs that return at once at the three tracepoints of rung length: what no program can go below",
+            ),
+        ):
+            value = statistics.median(one[0] for one in results[name]) - base_pair
+            figures.append(
+                Figure(
+                    figure=f"added per pair {what} (beside rung {rung})", value=round(value), unit="ns", target=None, met=None,
+                    baseline=round(base_pair), method=method, command=COMMAND,
+                )
+            )  # fmt: skip
+            print(f"{figures[-1].figure}: {value:.0f} ns, {value / observed:.2f} times ours")
     write("kernel", figures)
 
 

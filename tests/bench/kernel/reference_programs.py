@@ -1,6 +1,7 @@
-"""The usual way of others, for comparison: tracepoints at entry and exit of send and receive, joined by a hash map.
+"""What ours is compared with. Run as a process of its own: attaches, prints a line, detaches when standard input ends.
 
-Run as a process of its own: attaches, prints a line, detaches when standard input ends.
+`usual PID`: as others have it, tracepoints at entry and exit of send and receive, joined by a hash map.
+`empty`: programs that return at once, where ours stand: what the kernel takes for calling any program there.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from collector.kernel import headers
 from tests.support.kernel_mounts import mount_missing
 
-PROGRAM = """
+USUAL = """
 #include <uapi/linux/ptrace.h>
 
 #define CAPTURED 4096
@@ -68,12 +69,18 @@ int leave_send(struct leave *ctx) { return end(ctx); }
 int enter_receive(struct enter *ctx) { return begin(ctx); }
 int leave_receive(struct leave *ctx) { return end(ctx); }
 """
-HOOKS = {
+EMPTY = """
+int nothing(void *ctx) { return 0; }
+"""
+USUAL_HOOKS = {
     "enter_send": "sys_enter_sendto",
     "leave_send": "sys_exit_sendto",
     "enter_receive": "sys_enter_recvfrom",
     "leave_receive": "sys_exit_recvfrom",
 }
+
+
+EMPTY_HOOKS = ("sock_send_length", "sock_recv_length", "sk_data_ready")
 
 
 def main():
@@ -82,13 +89,19 @@ def main():
     sys.path.append("/usr/lib/python3/dist-packages")
     from bcc import BPF
 
-    module = BPF(text=PROGRAM, cflags=[f"-DOBSERVED={int(sys.argv[1])}", "-w", "-fms-extensions"])
-    for function, tracepoint in HOOKS.items():
-        module.attach_tracepoint(f"syscalls:{tracepoint}", fn_name=function)
-    module["events"].open_ring_buffer(lambda *_: None)
+    if sys.argv[1] == "empty":
+        module = BPF(text=EMPTY, cflags=["-w", "-fms-extensions"])
+        for tracepoint in EMPTY_HOOKS:
+            module.attach_raw_tracepoint(tracepoint, fn_name="nothing")
+    else:
+        module = BPF(text=USUAL, cflags=[f"-DOBSERVED={int(sys.argv[2])}", "-w", "-fms-extensions"])
+        for function, tracepoint in USUAL_HOOKS.items():
+            module.attach_tracepoint(f"syscalls:{tracepoint}", fn_name=function)
+        module["events"].open_ring_buffer(lambda *_: None)
     print("attached", flush=True)
     while not select.select([sys.stdin], [], [], 0.005)[0]:
-        module.ring_buffer_consume()
+        if sys.argv[1] == "usual":
+            module.ring_buffer_consume()
 
 
 if __name__ == "__main__":
