@@ -1,5 +1,7 @@
 """The next rung is taken where one is refused, or loads and does not tell what happened."""
 
+import os
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ EXIT_WITHOUT_RESULT = bytes([0x95, 0, 0, 0, 0, 0, 0, 0])
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("cache"))
+    return os.environ.get("TEST_CACHE") or str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

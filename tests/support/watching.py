@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support import preloaded
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # more where the machine is emulated
 READY_S = 20.0 * PATIENCE
+_START = preloaded.Collector if os.environ.get("TEST_PRELOADED") else subprocess.Popen
 
 
 class Watch:
@@ -22,7 +25,7 @@ class Watch:
         if rung or os.environ.get("NETSCOPE_TEST_RUNG"):
             command += ["--rung", rung or os.environ["NETSCOPE_TEST_RUNG"]]
         command += [str(option) for option in options]
-        self.process = subprocess.Popen(
+        self.process = _START(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -128,7 +128,7 @@ def _cpio(tree: Path) -> bytes:
 
 
 def _script(command: list[str], settings: Settings) -> str:
-    words = {"HOME": "/root", "PATH": _PATH, "LANG": "C.UTF-8", **settings.environment}
+    words = {"HOME": "/root", "PATH": _PATH, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **settings.environment}
     exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in words.items())
     return f"""export {exports}
 for d in /sys/class/virtio-ports/*; do read -r n < $d/name; eval "$n=/dev/${{d##*/}}"; done

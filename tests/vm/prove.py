@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.vm.kernels import ARM, BY_NAME, KERNELS, ROOT, STORE, CannotHave, Kernel, unpacked
 from tests.vm.machine import Settings, prepare, run
-from tests.vm.warm import btf_section, warm
+from tests.vm.warm import VARIANTS, btf_section, warm
 
 RECORDED = Path(__file__).with_name("traffic.json")
 RESULTS = ROOT / "docs/reference/kernels.json"
@@ -49,7 +49,8 @@ def alone() -> Iterator[None]:
 def _prove(kernel: Kernel, rungs: tuple[str, ...]) -> dict[str, Any]:
     held = unpacked(kernel)
     cache = STORE / "share" / f"cache-{kernel.name}-{kernel.flavour}"
-    warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
+    variants = VARIANTS[1:2] if rungs else VARIANTS  # without the doctor: what the traffic asks for
+    warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache, rungs=rungs, variants=variants)
     started = time.monotonic()
     command = [str(ROOT / ".venv/bin/python"), "-m", "tests.vm.inside", str(cache), *rungs]
     done = run(kernel, command, settings=Settings(seconds=900), share=STORE / "share")
@@ -95,6 +96,7 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     diagnosis = next(t["diagnosis"] for t in result["told"] if t["told"] == "doctor")
     exact = {t["rung"]: t["record"] for t in result["told"] if t["told"] == "traffic"}
+    before = results.get(result["kernel"], {"rungs": {}})["rungs"]
     results[result["kernel"]] = {
         "release": result["release"],
         "date": result["date"],
@@ -106,6 +108,7 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
                 "exact": rung["name"] in exact and not any(line.startswith(rung["name"] + ":") for line in said),
                 "cannot_see": rung["blind_to"],
                 "cost_ns": rung["cost_ns"],
+                **{name: before[rung["name"]][name] for name in ("suite",) if name in before.get(rung["name"], {})},
             }
             for rung in diagnosis["facts"]["rungs"]
         },

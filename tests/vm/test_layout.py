@@ -98,7 +98,8 @@ def test_this_kernel(tmp_path):
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
-def test_kernels_in_the_store(kernel: Kernel, tmp_path):
+def test_kernels_in_the_store(kernel: Kernel, played, tmp_path):
+    played(kernel)  # on CI: fetched by now
     image = STORE / "boot" / f"{kernel.name}-{kernel.flavour}" / "vmlinux"
     if not image.exists():
         pytest.skip(f"cannot be done on this kernel: {kernel.name} is not in the store; make test-kernels fetches it")
@@ -107,7 +108,8 @@ def test_kernels_in_the_store(kernel: Kernel, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def arm_types():
+def arm_types(played):
+    played(ARM)  # on CI: fetched by now
     if not (STORE / "kernels" / f"{ARM.name}-{ARM.flavour}" / "release").exists():
         pytest.skip("cannot be done on this kernel: no arm64 kernel in the store; make test-kernels fetches it")
     held = unpacked(ARM)
@@ -120,6 +122,7 @@ def test_arm64(arm_types, tmp_path):
     compare(tmp_path / "btf", release, "aarch64", tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")  # bcc warns of its own way with strings
 def test_every_rung_compiles_for_arm64(arm_types, tmp_path):
     blob, release = arm_types
     warmed = warm(blob, release, tmp_path / "cache", machine="aarch64")

@@ -12,7 +12,7 @@ from pathlib import Path
 from collector.kernel import btf, compiler, headers
 from collector.kernel.rungs import FUNCTIONS, LADDER, Plan, plan
 
-_VARIANTS = ((False, False), (True, False))  # by process, follow children; what else is asked for is compiled there
+VARIANTS = ((False, False), (True, False), (True, True))  # by process, follow children
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,9 @@ def btf_in_image(image: Path) -> bytes:
     raise ValueError(f"{image} has no BTF")
 
 
-def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None) -> Warmed:
-    """Fill `cache` with every rung that the kernel's types allow, in every variant."""
+def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None, rungs: tuple[str, ...] = (),
+         variants: tuple[tuple[bool, bool], ...] = VARIANTS) -> Warmed:  # fmt: skip
+    """Fill `cache` with every rung (or those named) that the kernel's types allow, in every variant."""
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     identity = hashlib.sha256(blob).hexdigest()[:16]
     source = cache / f"btf-{identity}"
@@ -61,8 +62,8 @@ def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None) 
     types = btf.read_kernel_types(blob, FUNCTIONS)
     plans: dict[str, Plan] = {}
     impossible: dict[str, str] = {}
-    for rung in LADDER:
-        for by_process, follow_children in _VARIANTS:
+    for rung in (rung for rung in LADDER if not rungs or rung.name in rungs):
+        for by_process, follow_children in variants:
             chosen = plan(rung, types, by_process=by_process, follow_children=follow_children)
             if isinstance(chosen, str):
                 impossible[rung.name] = chosen
