@@ -90,7 +90,8 @@ class Config:
     rung: str = _setting("auto", "rung of the capability ladder: auto, length, fexit, kprobe or exit", str, _rung)
     user: str = _setting("netscope", "user to become once everything is attached (else nobody)")
     cache: str = _setting("/var/cache/netscope", "directory for compiled programs and headers made from BTF")
-    drain_interval_ms: float = _setting(5.0, "time between two readings of the ring", float, _positive)
+    drain_interval_ms: float = _setting(5.0, "time between two readings of the ring, watching", float, _positive)
+    serve_interval_ms: float = _setting(20.0, "the same, serving: the fewer, the cheaper", float, _positive)
     max_connections: int = _setting(1 << 17, "connections tracked at a time", _whole, _positive)
     services: tuple[tuple[str, str], ...] = _setting(
         (), "PATTERN=NAME,...: service names by command or command line", _pairs

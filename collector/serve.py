@@ -46,7 +46,13 @@ def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) 
     served = Served(config, at, parts, log, token=token, release=release)
     served.filtered = bool(settings.pids or settings.comms or settings.ports or settings.cgroups)
     try:
-        code = service.serve(replace(settings, include_connections=True, accept=served.accept), served)
+        ours = replace(
+            settings,
+            include_connections=True,
+            accept=served.accept,
+            drain_interval_ms=config.serve_interval_ms,
+        )
+        code = service.serve(ours, served)
         return code or served.exit_code
     finally:
         log.close()

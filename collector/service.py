@@ -94,9 +94,10 @@ class _Watch:
             if deadline is not None and now >= deadline:
                 return None
             behind = self.probe.fill_ratio() > _BUSY_RING
-            self.heartbeat.beat(now, behind=behind)
-            if not behind:
-                time.sleep(self.settings.drain_interval_ms / 1000)
+            nap_ms = 0.0 if behind else self.settings.drain_interval_ms
+            self.heartbeat.beat(now + int(nap_ms * 1e6), behind=behind)
+            if nap_ms:
+                time.sleep(nap_ms / 1000)
         return None
 
     def _sweep(self, now: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 CHECK_EVERY_S: Final = 0.02
-_OVERDUE_NS: Final = 25_000_000  # a beat comes every few milliseconds
+_OVERDUE_NS: Final = 25_000_000  # a beat says how long the nap after it is
 _FIRST_HOLD_NS: Final = 500_000_000
 _LONGEST_HOLD_NS: Final = 60_000_000_000
 
@@ -25,14 +25,14 @@ class Heartbeat:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
         self._words = memoryview(self._page).cast("Q")
 
-    def beat(self, now_ns: int, *, behind: bool) -> None:
-        """Say that the collector runs."""
-        self._words[0] = now_ns
+    def beat(self, until_ns: int, *, behind: bool) -> None:
+        """Say that the collector runs, or sleeps `until_ns`."""
+        self._words[0] = until_ns
         self._words[1] = behind
 
     @property
     def last_ns(self) -> int:
-        """CLOCK_MONOTONIC of the last beat; 0 before the first."""
+        """CLOCK_MONOTONIC until which all is well, as last said; 0 before the first beat."""
         return self._words[0]
 
     @property

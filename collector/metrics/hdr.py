@@ -31,9 +31,12 @@ def microseconds(values_ms: Sequence[float]) -> list[int]:
     return [int(value * 1000 + 0.5) for value in values_ms]
 
 
-def indices(values_us: Iterable[int]) -> list[int]:
+def indices(values_us: Iterable[int]) -> "array[int]":
     """Return the HDR index of each value."""
-    return [us if us < _LINEAR else ((shift := us.bit_length() - 11) << _HALF_BITS) + (us >> shift) for us in values_us]
+    return array(
+        "H",
+        [us if us < _LINEAR else ((shift := us.bit_length() - 11) << _HALF_BITS) + (us >> shift) for us in values_us],
+    )
 
 
 def highest_at(index: int) -> int:

@@ -29,10 +29,16 @@ class Histogram:
         self.counts.update(buckets)
         self.sum_ms += sum(values_ms)
         if traces:
-            found = zip(buckets, zip(traces, values_ms, strict=True), strict=True)
-            if None in traces:
-                found = (one for one in found if one[1][0] is not None)  # type: ignore[assignment]
-            self.exemplars.update(found)
+            self._exemplify(buckets, values_ms, traces)
+
+    def _exemplify(self, buckets: list[int], values_ms: Sequence[float], traces: Sequence[str | None]) -> None:
+        """Keep the last trace of each bucket."""
+        places: Sequence[int] = range(len(buckets))
+        if None in traces:
+            places = [at for at in places if traces[at] is not None]
+            buckets = [buckets[at] for at in places]
+        for bucket, at in dict(zip(buckets, places, strict=True)).items():
+            self.exemplars[bucket] = (traces[at], values_ms[at])
 
     @property
     def count(self) -> int:

@@ -12,6 +12,7 @@ from collector.metrics.series import OVERFLOWED, CounterKey, Series, SeriesKey, 
 from collector.metrics.settings import MetricsSettings
 from collector.metrics.windows import STEP_NS, Kind
 
+_FULL: Final = 256  # exchanges that gather in a cell: who reads does not wait for more than that of each
 _CELL_LIMIT: Final = 8192  # memory of label combinations; they are worked out again when needed
 _RETRANSMITTING: Final = 4096  # connections whose retransmits are told by exchanges and again at their end
 _SWEEP_NS: Final = 5_000_000_000
@@ -102,6 +103,8 @@ class Store:
             cell.retries += 1
         if cell.batch is not None:
             cell.batch.append(event)
+        if cell.count >= _FULL:
+            self._fold(cell)
 
     def _open(self, key: CellKey, event: Exchange) -> Cell:
         if len(self._cells) >= _CELL_LIMIT:
@@ -171,17 +174,20 @@ class Store:
         """Bring series and windows up to date with what the cells collected."""
         for cell in self._cells.values():
             if cell.count:
-                for label in cell.overflowed:
-                    self.overflow[label] += cell.count
-                route = cell.places.route
-                self.recorded[route.role] += cell.count
-                if cell.kind.status_class != labels.NO_STATUS:
-                    self.answered[route.role] += cell.count
-                key = cell.key
-                if key not in route.requests:
-                    key = self._room_for(key, cell.count)
-                route.requests[key] = route.requests.get(key, 0) + cell.count
-                cell.fold(self.now_ns)
+                self._fold(cell)
+
+    def _fold(self, cell: Cell) -> None:
+        for label in cell.overflowed:
+            self.overflow[label] += cell.count
+        route = cell.places.route
+        self.recorded[route.role] += cell.count
+        if cell.kind.status_class != labels.NO_STATUS:
+            self.answered[route.role] += cell.count
+        key = cell.key
+        if key not in route.requests:
+            key = self._room_for(key, cell.count)
+        route.requests[key] = route.requests.get(key, 0) + cell.count
+        cell.fold(self.now_ns)
 
     def _room_for(self, key: CounterKey, count: int) -> CounterKey:
         if self._children >= self._settings.counters:

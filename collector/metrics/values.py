@@ -19,7 +19,7 @@ class Values:
         self.counted: Packed | None = None
         self.total_us = 0
 
-    def add(self, indices: list[int], total_us: int) -> None:
+    def add(self, indices: "array[int]", total_us: int) -> None:
         """Take values by their indices."""
         self.raw.extend(indices)
         self.total_us += total_us
