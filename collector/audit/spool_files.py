@@ -96,15 +96,18 @@ class SpoolFiles:
         return total
 
     def writer(self) -> str:
-        """Return this spool's writer ID, made at first use."""
+        """Return this spool's writer ID, made at first use. Collector and shipper may both come first."""
         path = self.root / "writer"
-        with contextlib.suppress(FileNotFoundError):
-            found = path.read_text().strip()
-            if _WRITER.fullmatch(found):
-                return found
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not path.exists():
+                write_durably(path, secrets.token_hex(8).encode() + b"\n")
+        finally:
+            os.close(descriptor)
+        found = path.read_text().strip()
+        if not _WRITER.fullmatch(found):
             raise AuditProblem(f"{path} holds no writer ID", fix=f"move {self.root} away; a new spool is made")
-        found = secrets.token_hex(8)
-        write_durably(path, found.encode() + b"\n")
         return found
 
     def lock(self, name: str, *, whose: str) -> int:

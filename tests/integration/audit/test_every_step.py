@@ -68,7 +68,7 @@ def test_the_writer_at_every_call(tmp_path, settings, call, least, capsys):
     paths = spool_paths(tmp_path)
     for number in range(1, 60):
         run = Driven(
-            ledger, wanted, f"{call}{number}x", environment={}, rate=400, count=60, group=10, close_s=0.5,
+            ledger, wanted, f"{call}{number}x", environment={}, rate=400, count=120, group=10, close_s=0.5,
             before=strace(call, number, paths),
         )  # fmt: skip
         code = run.wait(60)

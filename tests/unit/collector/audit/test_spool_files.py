@@ -1,5 +1,6 @@
 """Directories of the spool: for one account, passable from above, and never by way of somebody's link."""
 
+import multiprocessing
 import os
 
 import pytest
@@ -45,3 +46,26 @@ def test_a_writer_id_lasts_and_a_broken_one_is_named(tmp_path):
     (files.root / "writer").write_text("?")
     with pytest.raises(AuditProblem, match="no writer ID"):
         files.writer()
+
+
+def test_two_processes_that_begin_together_have_one_writer(tmp_path):
+    for number in range(40):
+        files = SpoolFiles(tmp_path / str(number))
+        files.make()
+        gate = multiprocessing.get_context("fork").Barrier(2)
+        readers = []
+        for _ in range(2):
+            reader, writer = os.pipe()
+            if not os.fork():
+                try:
+                    gate.wait(10)
+                    os.write(writer, files.writer().encode())
+                finally:
+                    os._exit(0)
+            os.close(writer)
+            readers.append(reader)
+        told = {os.read(reader, 100).decode() for reader in readers}
+        for reader in readers:
+            os.close(reader)
+            os.wait()
+        assert told == {files.writer()}
