@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Literal, assert_never
 
 import msgspec
@@ -10,14 +11,14 @@ from structlog.typing import FilteringBoundLogger
 from pipeline.dead_letter import Letters
 from pipeline.disposition import Delivered, Disposer, Held, Parked
 from pipeline.errors import BrokerGone, RecordInvalid
-from pipeline.ingest.assignment import Assignment
+from pipeline.ingest.assignment import Assignment, Position
 from pipeline.ingest.leash import Leash
 from pipeline.normalise import Normaliser
 from pipeline.outbound import outcome as ends
 from pipeline.outbound.gateway import OutboundGateway
 from pipeline.outbound.outcome import Outcome
 from pipeline.outbound.request import OutboundRequest
-from pipeline.records import Record
+from pipeline.records import Partition, Record
 from pipeline.tally import Tally
 from pipeline.telemetry import Latencies
 from pipeline.work_queue import Job, WorkQueue
@@ -79,10 +80,11 @@ class Lanes:
         self._desk.leash.committed()
         self._wake(self._count)
 
-    def assigned(self) -> None:
-        """Take in that an assignment begins, under which nothing was settled yet."""
+    async def left_behind(self, positions: Mapping[Partition, Position]) -> dict[Partition, set[int]]:
+        """Begin an assignment; return the records that were settled before it and that no commit tells of."""
         self._desk.leash.loosen()
         self._wake(self._count)
+        return await self._desk.letters.left_behind(positions)
 
     async def idle(self) -> None:
         """Wait until no record is under way."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from pipeline.ingest.assignment import Position
+from pipeline.ingest.letter_marks import Place
 from pipeline.records import Headers, Partition, Record
 
 
@@ -14,6 +15,14 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
     revoked: Callable[[], Awaitable[None]]
     assigned: Callable[[], Awaitable[None]]
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The last part of what lies at a place."""
+
+    partition: int  # of its topic
+    end: int  # whatever is put there from now on has at least this offset
+    headers: list[Headers]  # of each record
 
 
 class Source(Protocol):
@@ -41,5 +50,11 @@ class Source(Protocol):
 class Outbox(Protocol):
     """Where records are put that go back to the broker."""
 
-    async def put(self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Return when every replica has it. Raises BrokerGone (try again), or TooLarge (never again)."""
+    async def put(self, place: Place, *, key: bytes | None, value: bytes | None, headers: Headers) -> int:
+        """Return its offset once every replica has it. Raises BrokerGone (try again), or TooLarge (never again).
+
+        All that is put to one place lies in one partition, which other places may share.
+        """
+
+    async def tails(self, starts: Mapping[Place, int | None]) -> dict[Place, Tail]:
+        """Return what lies at each place from an offset on (None: nothing), and where it ends. Raises BrokerGone."""

@@ -13,6 +13,7 @@ from pipeline.errors import WorkerStalled
 from pipeline.ingest.assignment import Assignment
 from pipeline.ingest.intake import Intake
 from pipeline.ingest.leash import Leash
+from pipeline.ingest.letter_marks import LetterMarks
 from pipeline.ingest.watchdog import Watchdog
 from pipeline.lanes import Desk, Lanes
 from pipeline.normalise import Normaliser
@@ -45,14 +46,16 @@ class Worker:
         self._gateway = gateway
         self.tally = Tally()
         self.latencies = Latencies()
-        assignment = Assignment()
+        topics = config.letters()
+        marks = LetterMarks((topics.dead, topics.parked))
+        assignment = Assignment(marks)
         desk = Desk(
             assignment=assignment,
             leash=Leash(interval_s=config.intake_commit_interval_s),
             normaliser=Normaliser(max_value_bytes=config.intake_max_value_bytes, random_bits=chance.getrandbits),
             gateway=gateway,
             disposer=Disposer(config.rounds(), chance.random),
-            letters=Letters(outbox, config.letters()),
+            letters=Letters(outbox, topics, marks=marks, group=config.kafka_group),
             tally=self.tally,
             latencies=self.latencies,
             log=log,

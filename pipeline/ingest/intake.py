@@ -70,14 +70,21 @@ class Intake:
 
     async def _read_once(self) -> None:
         if not self._opened:
-            self._assignment.assign(await self._source.positions())
-            self._lanes.assigned()
-            self._opened = True
-            self.opened_once.set()
+            await self._open()
         self._source.flow(on=self.valve.turn(held=self._lanes.held, longest=self._assignment.longest))
         batch = await self._source.poll(limit=self._policy.poll_records, timeout_s=_POLL_S if self.valve.open else 0.0)
         if batch:
             self._accept(batch)
+
+    async def _open(self) -> None:
+        """Begin where the group left off. Before the first record comes, a commit says where its letter would lie."""
+        positions = await self._source.positions()
+        self._assignment.assign(positions, await self._lanes.left_behind(positions))
+        if positions := self._assignment.to_commit():
+            await self._source.commit(positions)
+            self._assignment.committed(positions)
+        self._opened = True
+        self.opened_once.set()
 
     def _accept(self, batch: list[Record]) -> None:
         generation, now = self._assignment.generation, asyncio.get_running_loop().time()

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections import deque
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 MAX_SPAN: Final = 16_384  # offsets that the note can cover: 2 KiB of bits, within a broker's limit of 4 KiB of metadata
@@ -15,11 +16,11 @@ class Watermark:
     after it are delivered too, so that a crash repeats only what was under way.
     """
 
-    def __init__(self, *, position: int, note: str = "") -> None:
+    def __init__(self, *, position: int, note: str = "", settled: AbstractSet[int] = frozenset()) -> None:
         self.position = position
         self._open: deque[int] = deque()  # read, in order, from the first that is not delivered
         self._done: set[int] = set()
-        self._known = {position + step for step in _read(note)}
+        self._known = {position + step for step in _read(note)} | settled
         self._next = position
 
     def read(self, offset: int) -> bool:

@@ -1,7 +1,6 @@
 """A broker in memory for tests of the worker: it keeps to what the worker relies on in Kafka."""
 
 import asyncio
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -9,7 +8,8 @@ import msgspec
 
 from pipeline.errors import BrokerGone, Fenced, TooLarge
 from pipeline.ingest.assignment import Position
-from pipeline.ports import Listener
+from pipeline.ingest.letter_marks import Place
+from pipeline.ports import Listener, Tail
 from pipeline.records import Headers, Partition, Record
 
 
@@ -33,15 +33,33 @@ class MemoryBroker:
         self._members: defaultdict[str, list[MemorySource]] = defaultdict(list)
         self._arrival = asyncio.Event()
 
-    async def put(self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Append a record; records of one key share a partition."""
+    async def put(self, place: Place, *, key: bytes | None, value: bytes | None, headers: Headers) -> int:
+        """Append a record; those of one place share a partition."""
         self.check()
         if len(value or b"") > self._max_record_bytes:
             raise TooLarge(f"{len(value or b'')} bytes")
-        number = zlib.crc32(key or b"") % self.partitions
-        self.logs[topic, number].append(Stored(key=key, value=value, headers=headers))
+        log = self._log(place)
+        log.append(Stored(key=key, value=value, headers=headers))
         self._arrival.set()
         self._arrival = asyncio.Event()
+        return len(log) - 1
+
+    async def tails(self, starts: Mapping[Place, int | None]) -> dict[Place, Tail]:
+        """Return what lies at each place from an offset on (None: nothing), and where it ends."""
+        self.check()
+        return {place: self._tail(place, start) for place, start in starts.items()}
+
+    def _tail(self, place: Place, start: int | None) -> Tail:
+        log = self._log(place)
+        headers = [one.headers for one in log[len(log) if start is None else start :]]
+        return Tail(partition=self._partition(place), end=len(log), headers=headers)
+
+    def _log(self, place: Place) -> list[Stored]:
+        return self.logs[place[0], self._partition(place)]
+
+    def _partition(self, place: Place) -> int:
+        _, (_, number) = place
+        return number % self.partitions
 
     def topic(self, name: str) -> list[Stored]:
         """Return every record of a topic."""

@@ -265,7 +265,7 @@ def settled_places(bootstrap: str, topic: str) -> Callable[[int, int], bool]:
         at = found.get(TopicPartition(topic, partition))
         if at is None or at.offset < 0:
             return False
-        step, bits = offset - at.offset, base64.b64decode(at.metadata)
+        step, bits = offset - at.offset, base64.b64decode(at.metadata.partition(";")[0])
         return step < 0 or (step // 8 < len(bits) and bool(bits[step // 8] >> step % 8 & 1))
 
     return settled

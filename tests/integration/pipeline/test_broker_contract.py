@@ -97,7 +97,7 @@ async def nothing_comes(source: Source) -> bool:
 
 async def produce(broker: Broker, *values: bytes | None, key: bytes | None = b"k") -> None:
     for value in values:
-        await broker.outbox.put(broker.topic, key=key, value=value, headers=(("h", b"\x00\xff"),))
+        await broker.outbox.put((broker.topic, ("origin", 1)), key=key, value=value, headers=(("h", b"\x00\xff"),))
 
 
 async def test_records_come_byte_for_byte_and_in_order(broker: Broker) -> None:
@@ -121,6 +121,21 @@ async def test_a_null_key_and_a_large_value_pass(broker: Broker) -> None:
     (found,) = await read(source, 1)
     assert (found.key, found.value) == (None, large)
     await source.stop()
+
+
+async def test_what_was_put_is_found_from_where_it_landed(broker: Broker) -> None:
+    here, same, there = ((broker.topic, ("origin", number)) for number in (1, 3, 2))
+    offsets = [
+        await broker.outbox.put(here, key=None, value=b"x" * 100_000, headers=(("n", b"%d" % n),)) for n in range(20)
+    ]
+    assert offsets == sorted(set(offsets))
+    tails = await broker.outbox.tails({here: offsets[5], same: None, there: 0})
+    assert [dict(words)["n"] for words in tails[here].headers] == [b"%d" % n for n in range(5, 20)]
+    assert tails[here].end > offsets[-1]
+    assert (tails[same].headers, tails[there].headers) == ([], [])
+    await broker.outbox.put(here, key=None, value=b"", headers=(("n", b"later"),))
+    again = await broker.outbox.tails({here: tails[here].end, there: tails[there].end})
+    assert ([dict(words)["n"] for words in again[here].headers], again[there].headers) == ([b"later"], [])
 
 
 async def test_positions_and_their_notes_outlive_a_member(broker: Broker) -> None:

@@ -146,6 +146,7 @@ def test_killed_at_random_nothing_is_lost_doubled_or_repeated_beyond_the_bound(k
           f"{max(len(death.forgotten) - death.in_one_interval for death in autopsy.deaths)} of them beyond one commit interval"
           f" ({IN_FLIGHT} in flight); {letters - poison} dead letters repeated")  # fmt: skip
     assert books["doubled"] == books["conflicts"] == 0
+    assert letters == poison
     assert autopsy.beyond_bounds() == []
 
 
@@ -166,6 +167,7 @@ def test_rebalances_lose_nothing(kafka: KafkaCluster, rig: Rig) -> None:
     print(f"\n{sizes.REBALANCES} guests came and went, {valid} valid, {poison} poison: 0 lost, 0 doubled; repeated"
           f" {books['repeats']}; {letters - poison} dead letters repeated")  # fmt: skip
     assert books["doubled"] == books["conflicts"] == 0
+    assert letters == poison
     assert books["repeats"] <= 2 * sizes.REBALANCES * IN_FLIGHT
 
 
@@ -187,6 +189,7 @@ def test_broker_restarts_lose_nothing(kafka: KafkaCluster, rig: Rig) -> None:
     print(f"\n{sizes.RESTARTS} broker restarts, {valid} valid, {poison} poison: 0 lost, 0 doubled; repeated {books['repeats']};"
           f" {letters - poison} dead letters repeated")  # fmt: skip
     assert books["doubled"] == books["conflicts"] == books["early_retries"] == 0
+    assert letters == poison
 
 
 def test_a_worker_that_is_stopped_and_continued_is_fenced(kafka: KafkaCluster, rig: Rig) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline.ingest.assignment import Assignment, Position
+from pipeline.ingest.letter_marks import LetterMarks
 from pipeline.ingest.watermark import MAX_SPAN, Watermark
 from pipeline.records import Record
 
@@ -116,12 +117,12 @@ def record(offset: int, generation: int) -> Record:
 
 
 def test_a_delivery_of_an_earlier_generation_counts_for_nothing() -> None:
-    assignment = Assignment()
-    assignment.assign({("t", 0): Position(offset=0)})
+    assignment = Assignment(LetterMarks(()))
+    assignment.assign({("t", 0): Position(offset=0)}, {})
     old = record(0, assignment.generation)
     assert assignment.read(old)
     assignment.revoke()
-    assignment.assign({("t", 0): Position(offset=0)})
+    assignment.assign({("t", 0): Position(offset=0)}, {})
     assert not assignment.deliver(old)
     assert assignment.to_commit() == {}
     new = record(0, assignment.generation)

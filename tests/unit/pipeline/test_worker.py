@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 import structlog
 
 from pipeline.config import WorkerConfig
-from pipeline.errors import WorkerStalled
+from pipeline.errors import BrokerGone, WorkerStalled
+from pipeline.ingest.letter_marks import Place
 from pipeline.outbound.attempt import Answered, AttemptResult, NotAnswered
 from pipeline.outbound.gateway import ResilientGateway
 from pipeline.outbound.request import OutboundRequest
+from pipeline.records import Headers
 from pipeline.simulators.memory_broker import MemoryBroker, MemorySource, Stored
 from pipeline.worker import Worker
 
@@ -54,10 +57,13 @@ class Bench:
         self.broker = MemoryBroker()
         self.sender = Sender()
 
+    async def put(self, lane: int = 0, *, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
+        await self.broker.put((TOPIC, ("anywhere", lane)), key=key, value=value, headers=headers)
+
     async def produce(self, *names: str, route: str = "/ok") -> None:
         for name in names:
             value = json.dumps({"id": name, "route": route, "payload": {}}).encode()
-            await self.broker.put(TOPIC, key=name.encode(), value=value, headers=())
+            await self.put(zlib.crc32(name.encode()), key=name.encode(), value=value)
 
     @contextlib.asynccontextmanager
     async def worker(self, **settings: Any) -> AsyncIterator[tuple[Worker, MemorySource]]:
@@ -90,8 +96,8 @@ async def until(check: Callable[[], bool]) -> None:
 
 async def test_valid_records_reach_the_api_and_the_others_are_buried(bench: Bench) -> None:
     await bench.produce("a", "b", "c")
-    await bench.broker.put(TOPIC, key=None, value=b"\xff", headers=(("h", b"v"),))
-    await bench.broker.put(TOPIC, key=b"n", value=None, headers=())
+    await bench.put(key=None, value=b"\xff", headers=(("h", b"v"),))
+    await bench.put(key=b"n", value=None)
     async with bench.worker() as (worker, _):
         await until(lambda: worker.tally.ended == 5 and bench.uncommitted() == 0)
     assert sorted(bench.sender.keys) == ["a", "b", "c"]
@@ -120,12 +126,12 @@ async def test_refused_records_are_parked_at_once_and_failing_ones_after_their_r
 async def test_nothing_is_committed_before_its_letter_is_safe(bench: Bench) -> None:
     put, letters = bench.broker.put, asyncio.Event()
 
-    async def slow_put(topic: str, **record: Any) -> None:
-        if topic == DEAD:
+    async def slow_put(place: Place, **record: Any) -> int:
+        if place[0] == DEAD:
             await letters.wait()
-        await put(topic, **record)
+        return await put(place, **record)
 
-    await bench.broker.put(TOPIC, key=b"x", value=b"poison", headers=())
+    await bench.put(key=b"x", value=b"poison")
     bench.broker.put = slow_put  # type: ignore[method-assign]
     async with bench.worker() as (worker, _):
         await asyncio.sleep(0.1)
@@ -145,9 +151,37 @@ async def test_a_letter_too_large_for_its_topic_keeps_all_but_the_bytes(bench: B
     assert headers["x-dead-letter-reason"] == b"too_large"
 
 
+@pytest.mark.parametrize(("route", "topic"), [("", DEAD), ("/gone", PARKED)])
+async def test_who_takes_over_writes_no_letter_again(bench: Bench, route: str, topic: str) -> None:
+    lanes = range(bench.broker.partitions)
+    value = json.dumps({"route": route, "payload": {}}).encode()
+    async with bench.worker() as (worker, source):
+        commit, lost = source.commit, asyncio.Event()
+
+        async def fail(positions: Any) -> None:  # as a worker that is killed
+            if lost.is_set():
+                raise BrokerGone("killed")
+            await commit(positions)
+
+        source.commit = fail  # type: ignore[method-assign]
+        await until(worker.ready.is_set)
+        lost.set()
+        for lane in lanes:
+            await bench.put(lane, key=b"x", value=value)
+        await until(lambda: len(bench.broker.topic(topic)) == len(lanes))
+    assert bench.uncommitted() == len(lanes)
+    for lane in lanes:
+        await bench.put(lane, key=b"y", value=value)
+    async with bench.worker() as (heir, _):
+        await until(lambda: bench.uncommitted() == 0)
+    assert heir.tally.skipped == len(lanes)
+    ids = [dict(letter.headers)["x-letter-id"] for letter in bench.broker.topic(topic)]
+    assert sorted(ids) == sorted(f"g/{TOPIC}/{lane}/{offset}".encode() for lane in lanes for offset in (0, 1))
+
+
 async def test_letters_wait_for_a_broker_that_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.lanes.LETTER_AGAIN_S", 0.01)
-    await bench.broker.put(TOPIC, key=b"x", value=b"poison", headers=())
+    await bench.put(key=b"x", value=b"poison")
     bench.sender.gate.clear()
     await bench.produce("a")
     async with bench.worker() as (worker, _):
@@ -161,8 +195,9 @@ async def test_letters_wait_for_a_broker_that_is_away(bench: Bench, monkeypatch:
 
 
 async def test_no_more_is_done_beyond_the_commits_than_one_interval_and_what_is_in_flight(bench: Bench) -> None:
-    await bench.produce("a")
     async with bench.worker(intake_commit_interval_s=0.2) as (worker, source):
+        await until(worker.ready.is_set)
+        await bench.produce("a")
         commit, safe = source.commit, asyncio.Event()
 
         async def slow_commit(positions: Any) -> None:
