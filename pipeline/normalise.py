@@ -1,5 +1,6 @@
 """From a record to the request it asks for, or to the reason why there can be none."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Final
@@ -59,7 +60,8 @@ class Normaliser:
 def _position(record: Record) -> str:
     """Return a key that a replay of the same record has again."""
     topic, partition = record.partition
-    return f"{topic}-{partition}-{record.offset}"[-128:]
+    place = f"{topic}-{partition}-{record.offset}"
+    return place if visible(place) else hashlib.sha256(place.encode()).hexdigest()
 
 
 def _fill(message: Message) -> str:

@@ -9,7 +9,7 @@ from pipeline.errors import RecordInvalid
 
 ROUTE: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~-]+|\{[a-z_]{1,32}\}))+/?\Z")
 
-BusinessId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x7e]{1,128}$")]
+BusinessId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x7e]{1,128}\Z")]
 Route = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Param = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 

@@ -52,7 +52,7 @@ class Course:
         if self._open is not None and transient(last):
             return self._unknown(elapsed_s)
         match last:
-            case Answered(status=status) if status < 400:
+            case Answered(status=status) if status < 300:
                 return Ok(attempts=attempts, elapsed_s=elapsed_s, status=status)
             case Answered(status=status, retry_after_s=wait):
                 return HttpError(attempts=attempts, elapsed_s=elapsed_s, status=status, retry_after_s=wait)

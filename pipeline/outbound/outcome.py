@@ -11,13 +11,13 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ok(_Ended, frozen=True, kw_only=True, tag="ok"):
-    """A complete response with a status below 400."""
+    """A complete response with a status of 2xx: what was asked is done."""
 
     status: int
 
 
 class HttpError(_Ended, frozen=True, kw_only=True, tag="http_error"):
-    """A complete response with a status of 400 or more."""
+    """A complete response with any other status; a redirect is not followed, and nothing is done yet."""
 
     status: int
     retry_after_s: float | None = None

@@ -45,6 +45,16 @@ def test_without_an_id_the_place_in_the_topic_is_the_key() -> None:
     assert normalise(b'{"route":"/a"}').idempotency_key == "orders-3-42"
 
 
+def test_topics_of_long_names_do_not_share_keys() -> None:
+    def key(topic: str) -> str:
+        one = Record(partition=(topic, 3), offset=42, key=None, value=b'{"route":"/a"}', headers=())
+        return Normaliser(max_value_bytes=1000, random_bits=random.getrandbits).normalise(one).idempotency_key
+
+    long = "x" * 200
+    assert key("a" + long) != key("b" + long)
+    assert key("a" + long) == key("a" + long)
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -96,6 +106,7 @@ def test_a_tracestate_with_a_line_end_is_left_out() -> None:
         (b'{"route":"/a","params":{"id":"1"}}', "schema"),
         (b'{"route":"/a","id":"x\\r\\nY: 1"}', "schema"),
         (b'{"route":"/a","id":""}', "schema"),
+        (b'{"route":"/a","id":"x\\n"}', "schema"),
         (b'{"route":"/a","method":"TRACE"}', "schema"),
         (b'{"route":"/a","payload":"' + b"x" * 1000 + b'"}', "too_large"),
         ('{"route":"/a"}'.encode("utf-16"), "encoding"),

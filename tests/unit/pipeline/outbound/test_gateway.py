@@ -64,6 +64,7 @@ async def send(*results: AttemptResult, method: str = "POST", policies: Policies
         ([SENT_THEN_RESET, OK], "POST", "ok", 2),
         ([REFUSED, REFUSED, OK], "POST", "ok", 3),
         ([Answered(status=404)], "POST", "http_error", 1),
+        ([Answered(status=301)], "POST", "http_error", 1),  # nobody has done what was asked
         ([BROKEN], "POST", "http_error", 3),
         ([REFUSED], "POST", "refused", 3),
         ([LATE], "POST", "unknown", 3),
