@@ -19,7 +19,9 @@ from tests.support.watching import Watch
 
 COMMAND = "python -m tests.bench.kernel.bench_http"
 figure = partial(measured, COMMAND)
-PAIRS = 6
+PAIRS = 10
+REQUESTS = 2_000
+SETTLED_S = 0.3  # what starts it is another figure
 CLIENT = """
 import asyncio, httpx2, json, sys, time
 async def main():
@@ -28,13 +30,13 @@ async def main():
         for line in sys.stdin:
             times.clear()
             started = time.perf_counter()
-            for n in range(600):
+            for n in range(%d):
                 t = time.perf_counter()
                 await client.get("/x", headers={"traceparent": "00-%%032x-00f067aa0ba902b7-01" %% (n + 1)})
                 times.append(time.perf_counter() - t)
             took = time.perf_counter() - started
             times.sort()
-            print(json.dumps([times[300], times[594], 600 / took]), flush=True)
+            print(json.dumps([times[len(times) // 2], times[len(times) * 99 // 100], len(times) / took]), flush=True)
 asyncio.run(main())
 """
 SERVER = "import http.server,sys\nclass H(http.server.BaseHTTPRequestHandler):\n    protocol_version='HTTP/1.1'\n    wbufsize=-1\n    def do_GET(self):\n        self.send_response(200); self.send_header('Content-Length','2'); self.end_headers(); self.wfile.write(b'ok')\n    def log_message(self,*a): pass\nhttp.server.ThreadingHTTPServer(('127.0.0.1',%d),H).serve_forever()\n"
@@ -52,7 +54,7 @@ def rounds(port):
     server = subprocess.Popen([sys.executable, "-c", SERVER % port])
     time.sleep(0.5)
     client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT % port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLIENT % (port, REQUESTS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
     def one():
@@ -67,6 +69,7 @@ def rounds(port):
             for watched in random.sample((True, False), 2):
                 if watched:
                     with Watch("--port", port) as watch:
+                        time.sleep(SETTLED_S)
                         result = one()
                         watch.stop()
                         assert watch.lost() == {}
@@ -123,7 +126,7 @@ def full_speed():
 
 def main():
     found = rounds(free_port())
-    method = f"httpx2 client, http.server, {PAIRS} pairs of 600 requests, watched and not in random order; ± is the 95% interval"
+    method = f"httpx2 client, http.server, {PAIRS} pairs of {REQUESTS} requests, watched and not in random order; ± is the 95% interval"
     figures = []
     for name, column, limit, sign in (
         ("median latency", 1, 101, 1), ("p99 latency", 2, 103, 1), ("throughput", 3, 99, -1),
