@@ -70,6 +70,7 @@ class Condition:
         self._lag_ns = 0
         standing = attached.standing(now_ns) if has_streams(attached.correlator) else []
         self._streams = streams(attached.correlator, standing)
+        timed = attached.probe.statistics()
         return KernelFacts(
             wall_ns=time.time_ns(),
             records=status.records,
@@ -78,6 +79,8 @@ class Condition:
             ring_fill_ratio=status.ring_fill_ratio,
             drain_lag_s=lag_ns / 1e9,
             queues=queues,
+            probe_seconds={name: ns / 1e9 for name, (ns, _) in timed.items()},
+            probe_runs={name: runs for name, (_, runs) in timed.items()},
             collector_cpu_s=time.process_time(),
             collector_rss_bytes=_resident_bytes(),
             rung=status.rung,

@@ -92,6 +92,9 @@ class Config:
     cache: str = _setting("/var/cache/netscope", "directory for compiled programs and headers made from BTF")
     drain_interval_ms: float = _setting(5.0, "time between two readings of the ring, watching", float, _positive)
     serve_interval_ms: float = _setting(20.0, "the same, serving: the fewer, the cheaper", float, _positive)
+    probe_statistics: str = _setting(
+        "on", "serving, let the kernel time the programs, for their cost: on or off", str, _switch
+    )
     max_connections: int = _setting(1 << 17, "connections tracked at a time", _whole, _positive)
     services: tuple[tuple[str, str], ...] = _setting(
         (), "PATTERN=NAME,...: service names by command or command line", _pairs

@@ -51,6 +51,7 @@ def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) 
             include_connections=True,
             accept=served.accept,
             drain_interval_ms=config.serve_interval_ms,
+            statistics=config.probe_statistics == "on",
         )
         code = service.serve(ours, served)
         return code or served.exit_code

@@ -182,6 +182,7 @@ def _request(settings: WatchSettings, command: HeldCommand | None, excluded: tup
         ring_size=settings.ring_size,
         max_connections=settings.max_connections,
         cache=settings.cache,
+        statistics=settings.statistics,
         filters=filters,
     )
 

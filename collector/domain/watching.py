@@ -33,6 +33,7 @@ class WatchSettings:
     route_limit: int = 500
     read_delay_warning_ms: float = 50.0
     notify_socket: str = ""
+    statistics: bool = False  # let the kernel time the programs
 
 
 class Sink(Protocol):

@@ -18,9 +18,13 @@ _MAP_UPDATE: Final = 2
 _MAP_DELETE: Final = 3
 _MAP_NEXT_KEY: Final = 4
 _PROG_LOAD: Final = 5
+_PROGRAM_BY_ID: Final = 13
+_INFO_BY_FD: Final = 15
 _RAW_TRACEPOINT_OPEN: Final = 17
 _BTF_LOAD: Final = 18
+_TASK_FD_QUERY: Final = 20
 _LINK_CREATE: Final = 28
+_ENABLE_STATS: Final = 32
 _ITER_CREATE: Final = 33
 
 MAP_TYPE_HASH: Final = 1
@@ -40,6 +44,8 @@ ATTACH_TRACE_ITER: Final = 28
 _LOG_SIZE: Final = (1 << 24) - 1  # the most that old kernels take; before 6.4 what does not fit is the end
 _ATTACH_BTF_ID_OFFSET: Final = 108
 _ATTR_SIZE: Final = 152
+_INFO_SIZE: Final = 208  # struct bpf_prog_info up to run_cnt, its last field here
+_RUN_TIME_OFFSET: Final = 192
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -160,6 +166,42 @@ def attach_tracing(program: int) -> int:
         return _bpf(_RAW_TRACEPOINT_OPEN, attributes)
     except OSError as refusal:
         raise KernelRefused(f"attach: {refusal.strerror}") from refusal
+
+
+def enable_statistics() -> int:
+    """Return a descriptor; while it is open the kernel times every BPF program. From 5.8 on, with CAP_SYS_ADMIN.
+
+    Raises OSError.
+    """
+    return _bpf(_ENABLE_STATS, bytearray(4))  # BPF_STATS_RUN_TIME
+
+
+def _info(descriptor: int, size: int) -> bytes:
+    info = ctypes.create_string_buffer(size)
+    attributes = bytearray(16)
+    struct.pack_into("<IIQ", attributes, 0, descriptor, size, ctypes.addressof(info))
+    _bpf(_INFO_BY_FD, attributes)
+    return info.raw
+
+
+def run_statistics(program: int) -> tuple[int, int]:
+    """Return (nanoseconds, runs) of a program, over the time in which they were counted."""
+    spent_ns, runs = struct.unpack_from("<QQ", _info(program, _INFO_SIZE), _RUN_TIME_OFFSET)
+    return spent_ns, runs
+
+
+def program_of(attachment: int) -> int:
+    """Return a descriptor of the program that a link, or a kprobe's perf event, holds. Raises OSError."""
+    try:
+        (number,) = struct.unpack_from("<I", _info(attachment, 12), 8)  # struct bpf_link_info: type, id, prog_id
+    except OSError:
+        attributes = bytearray(48)
+        struct.pack_into("<II", attributes, 0, os.getpid(), attachment)
+        _bpf(_TASK_FD_QUERY, attributes)
+        (number,) = struct.unpack_from("<I", attributes, 24)
+    attributes = bytearray(16)
+    struct.pack_into("<I", attributes, 0, number)
+    return _bpf(_PROGRAM_BY_ID, attributes)
 
 
 def _on_element(command: int, descriptor: int, key: bytes, value: "ctypes.Array[ctypes.c_char] | None") -> bool:

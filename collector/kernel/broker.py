@@ -7,6 +7,7 @@ collector in the background (collector.kernel.background), where it has CAP_SYS_
 Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length and as many bytes.
   C  connections: struct connection*; entries whose socket is gone are removed once told
   S  one more byte, a signal number: sent to the command that the watch started
+  P  programs: nanoseconds and runs of each that is timed, two u64
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import signal
 import socket
 import struct
 import time
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from collector.kernel import abi, background, bpf_syscall, privileges
 from collector.kernel.errors import BrokerGone
@@ -25,7 +26,23 @@ _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
 _ALLOWED_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT})
 _LENGTH: Final = struct.Struct("<I")
 _COOKIE: Final = struct.Struct("<Q")
+_RUNS: Final = struct.Struct("<QQ")
+_DESCRIPTOR_LIMIT: Final = 64
 _FLAGS_OFFSET: Final = struct.calcsize("<QQQQQ2Q2QQ2I2I2IIIIII")
+
+
+class _Held(NamedTuple):
+    """The descriptors handed over."""
+
+    connections: int  # a map
+    iterators: list[int]
+    programs: list[int]  # timed while the last descriptor of all is open
+
+    @classmethod
+    def sorted_out(cls, descriptors: list[int], timed: int) -> "_Held":
+        """Sort what came; `timed` of it are programs."""
+        tables = len(descriptors) - (timed + 1 if timed else 0)
+        return cls(descriptors[0], descriptors[1:tables], descriptors[tables : tables + timed])
 
 
 def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket, background.Heartbeat]:
@@ -45,7 +62,10 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
     with contextlib.suppress(OSError, EOFError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
-        _, descriptors, _, _ = socket.recv_fds(link, 1, 2)
+        timed, descriptors, _, _ = socket.recv_fds(link, 1, _DESCRIPTOR_LIMIT)
+        if not timed:  # nothing could be attached
+            raise EOFError
+        held = _Held.sorted_out(descriptors, timed[0])
         nice = privileges.permitted(privileges.CAP_SYS_NICE)
         kept = (*_KEPT, privileges.CAP_SYS_NICE) if nice else _KEPT
         privileges.become(*privileges.account(user), keep=kept)
@@ -55,7 +75,7 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
                 _tend(link, heartbeat, state)
             if not (request := link.recv(1)):
                 break
-            _answer(link, request, descriptors, command_pid)
+            _answer(link, request, held, command_pid)
         status = 0
     os._exit(status)
 
@@ -70,9 +90,12 @@ def _tend(link: socket.socket, heartbeat: background.Heartbeat, state: backgroun
             now = due
 
 
-def _answer(link: socket.socket, request: bytes, tables: list[int], command_pid: int) -> None:
+def _answer(link: socket.socket, request: bytes, held: _Held, command_pid: int) -> None:
     if request == b"C":
-        body = b"".join([*_hashed(tables[0]), *map(_at_sockets, tables[1:])])
+        body = b"".join([*_hashed(held.connections), *map(_at_sockets, held.iterators)])
+        link.sendall(_LENGTH.pack(len(body)) + body)
+    elif request == b"P":
+        body = b"".join(_RUNS.pack(*bpf_syscall.run_statistics(program)) for program in held.programs)
         link.sendall(_LENGTH.pack(len(body)) + body)
     elif request == b"S":
         number = link.recv(1)[0]
@@ -110,15 +133,19 @@ class BrokerClient:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    def hand_over(self, tables: list[int]) -> None:
-        """Give the broker the connection tables."""
-        socket.send_fds(self._link, [b"\0"], tables)
+    def hand_over(self, tables: list[int], *, programs: int = 0) -> None:
+        """Give the broker the connection tables; where programs are timed, those and what keeps them timed."""
+        socket.send_fds(self._link, [bytes([programs])], tables)
 
     def connections(self) -> list[bytes]:
         """Return the table's watched entries: struct connection of each, raw."""
         body = self._ask(b"C")
         size = abi.CONNECTION.size
         return [body[at : at + size] for at in range(0, len(body), size)]
+
+    def statistics(self) -> list[tuple[int, int]]:
+        """Return (nanoseconds, runs) of each program, in the order in which they were handed over."""
+        return list(_RUNS.iter_unpack(self._ask(b"P")))
 
     def signal_command(self, number: int) -> None:
         """Send a signal to the command that the watch started."""

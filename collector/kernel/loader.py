@@ -15,13 +15,13 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import abi, attach, btf, canary, census, compiler, headers, maps, privileges
+from collector.kernel import abi, attach, bpf_syscall, btf, canary, census, compiler, headers, maps, privileges
 from collector.kernel.errors import KernelProblem, KernelRefused
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
 from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
 
-_HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS, abi.MAP_CONNECTIONS)
+_HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS)
 _SETTLE_S: Final = 0.005
 _NOBODY: Final = Filters(pids=(0xFFFFFFFF,))
 _UNPROVEN, _CANARY, _SETTLING, _IN_FORCE = 1, 2, 3, 4  # generations of filters: a socket remembers which one said no
@@ -34,6 +34,8 @@ class Load:
         self.maps = maps.make_maps(request, socket_storage=socket_storage)
         self.attachments: list[int] = []
         self.iterators: list[int] = []
+        self.programs: list[str] = []
+        self.timed: list[int] = []  # the programs, and what keeps them timed
         self.request = request
         self.sequences: dict[int, int] = {}
         self.counters: tuple[tuple[int, ...], ...] = ()
@@ -47,6 +49,8 @@ class Load:
             instructions = maps.link_maps(code[program.name], self.maps)
             held = self.iterators if program.hook is Hook.ITERATOR else self.attachments
             held += attach.load_and_attach(program, instructions, types, self.maps)
+            if held is self.attachments:
+                self.programs.append(program.name)
 
     def prove(self) -> str:
         """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
@@ -64,9 +68,23 @@ class Load:
         states.close()
         return missed
 
+    def time_programs(self) -> None:
+        """Let the kernel time the programs from now on; before 5.8 it cannot, and nothing is told of their cost."""
+        with contextlib.suppress(OSError):
+            self.timed = [bpf_syscall.program_of(one) for one in self.attachments]
+            self.timed.append(bpf_syscall.enable_statistics())
+            return
+        for descriptor in self.timed:
+            os.close(descriptor)
+        self.timed = []
+
+    def tables(self) -> list[int]:
+        """Return what the broker is to have, in the order of LoadReply."""
+        return [self.maps[abi.MAP_CONNECTIONS], *self.iterators, *self.timed]
+
     def close(self) -> None:
         """Detach and forget."""
-        for descriptor in (*self.attachments, *self.iterators, *self.maps.values()):
+        for descriptor in (*self.attachments, *self.iterators, *self.timed, *self.maps.values()):
             os.close(descriptor)
 
 
@@ -82,11 +100,14 @@ def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
         result, loaded = _try_rung(rung, request, identity, types, baseline)
         tried.append(result)
         if loaded:
+            if request.statistics:
+                loaded.time_programs()
             reply = LoadReply(
                 rung=rung.name,
                 tried=tuple(tried),
                 cpus=maps.possible_cpus(),
-                tables=1 + len(loaded.iterators),
+                tables=len(loaded.tables()),
+                programs=tuple(loaded.programs) if loaded.timed else (),
                 sequences=loaded.sequences,
                 counters=loaded.counters,
                 warm=warm,
@@ -155,7 +176,7 @@ def main() -> None:
     if warning := refused(reply):
         sys.stderr.write(f"collector: {warning}\n")
     if loaded:
-        descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.iterators, *loaded.attachments]
+        descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.tables(), *loaded.attachments]
         maps.watch(loaded.maps, request.filters, generation=_IN_FORCE)
     socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
 

@@ -17,7 +17,7 @@ from collector.kernel.request import LoadReply, LoadRequest
 from collector.kernel.ring import CpuStates, Hints, Ring
 
 _REPLY_LIMIT: Final = 1 << 20
-_DESCRIPTOR_LIMIT: Final = 64
+_DESCRIPTOR_LIMIT: Final = 128
 _IDENTITY: Final = 12  # fields of struct task_identity and struct endpoints
 _LOADER: Final = "collector.kernel.loader"
 
@@ -52,7 +52,7 @@ class Probe:
             raise NoRung({result.name: result.reason for result in reply.tried})
         events, cpus, hints, *rest = descriptors
         tables, self._attachments = rest[: reply.tables], rest[reply.tables :]
-        broker.hand_over(tables)
+        broker.hand_over(tables, programs=len(reply.programs))
         self.reply = reply
         self._broker = broker
         self._states = CpuStates(cpus, reply.cpus, reply.counters)
@@ -97,6 +97,12 @@ class Probe:
     def totals(self) -> dict[str, int]:
         """Return the kernel's own totals of what watched connections moved."""
         return self._states.totals()
+
+    def statistics(self) -> dict[str, tuple[int, int]]:
+        """Return program -> (nanoseconds, runs) since the start, as the kernel timed them; empty where it does not."""
+        if not self.reply.programs:
+            return {}
+        return dict(zip(self.reply.programs, self._broker.statistics(), strict=True))
 
     def detach(self) -> None:
         """Record nothing more. What was recorded, and the counters, can still be read."""

@@ -22,6 +22,7 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 1 << 17
     cache: str = "/var/cache/netscope"
     filters: Filters = Filters()
+    statistics: bool = False  # let the kernel time the programs, where it can
     measure: bool = False  # also measure what a send and receive cost with and without the programs
 
 
@@ -40,13 +41,15 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True):
 class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. Descriptors, in this order: events, CPU states, hints, `tables` for the broker, then attachments.
 
-    Tables: the connections hash and, where entries stand at their sockets, the iterator over those.
+    Tables: the connections hash and, where entries stand at their sockets, the iterator over those; where programs are
+    timed, `programs` and what keeps them timed.
     """
 
     rung: str | None
     tried: tuple[RungResult, ...]
     cpus: int = 0
     tables: int = 0
+    programs: tuple[str, ...] = ()  # those that are timed
     sequences: dict[int, int] = {}
     counters: tuple[tuple[int, ...], ...] = ()  # of every CPU, before the filters came into force
     warm: bool = False

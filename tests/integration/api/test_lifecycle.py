@@ -167,7 +167,7 @@ def test_kernel_counts_equal_exchanges_equal_metrics():
         metrics = running.json("/metrics/network?window=5m")
         invariants = {one["id"]: one for one in running.json("/v1/invariants")["invariants"]}
         kept = running.json("/v1/exchanges?route=/things/{id}&limit=500")
-        text = running.get("/metrics")[2].decode()
+        text = text_when(running, lambda found: sum(samples(found, "netscope_probe_runs_total").values()) > 0)
         assert running.stop() == 0
     measured = metrics["client"]["exchanges"] + metrics["server"]["exchanges"]
     assert sum(losses["exchanges"].values()) <= measured <= sum(losses["exchanges"].values()) + 4
@@ -183,6 +183,25 @@ def test_kernel_counts_equal_exchanges_equal_metrics():
         r'^netscope_http_client_requests_total\{.*route="/things/\{id\}".*\} ([0-9.]+)', text, re.MULTILINE
     )
     assert sum(map(float, found)) == done["answered"] / 2
+    runs, spent = samples(text, "netscope_probe_runs_total"), samples(text, "netscope_probe_seconds_total")
+    assert runs.keys() == spent.keys()
+    assert sum(runs.values()) >= done["answered"]  # each end of an exchange sends once and receives once, at least
+    assert all(0 < spent[program] / number < 0.001 for program, number in runs.items() if number > 100)
+
+
+def samples(text, name):
+    """Program -> value of a metric."""
+    found = re.findall(rf'^{name}\{{program="(\w+)"\}} (\S+)$', text, re.MULTILINE)
+    return {program: float(value) for program, value in found}
+
+
+def text_when(running, holds):
+    """What Prometheus would get, once it holds: the programs' times are asked for once a second."""
+    deadline = time.monotonic() + 20
+    while not holds(text := running.get("/metrics")[2].decode()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return text
 
 
 def settled(found, answered):
