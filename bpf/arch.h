@@ -54,7 +54,12 @@ enum {
 #error "no register layout for this architecture: add it here"
 #endif
 
-#define KERNEL_STACK_SIZE 16384 /* THREAD_SIZE; where it is another, a rung without HAS_TASK_HELPERS fails its canary */
+/* Where it is another, a rung without HAS_TASK_HELPERS fails its canary. */
+#if defined(KERNEL_HEADERS) && defined(TOP_OF_KERNEL_STACK_PADDING)
+#define KERNEL_STACK_SIZE (THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING)
+#else
+#define KERNEL_STACK_SIZE 16384 /* THREAD_SIZE */
+#endif
 
 #define PF_IO_WORKER_FLAG 0x00000010
 #define PF_KTHREAD_FLAG 0x00200000

@@ -23,7 +23,7 @@ INLINE int matches_comm(struct task_struct *leader)
 /* The ID of this task's cgroup v2 at `level`, counted from the root; 0 below its own. */
 INLINE u64 cgroup_at(int level)
 {
-#ifdef HAS_TASK_HELPERS
+#if defined(HAS_TASK_HELPERS) || defined(HAS_ANCESTOR_HELPER)
 	return current_ancestor_cgroup_id(level);
 #else
 	struct css_set *set = LOAD(this_task()->cgroups);

@@ -14,6 +14,7 @@ from collector.kernel.bpf_syscall import (
     ATTACH_TRACE_ITER,
     ATTACH_TRACE_RAW_TP,
     PROG_TYPE_KPROBE,
+    PROG_TYPE_RAW_TRACEPOINT,
     PROG_TYPE_TRACING,
     attach_tracing,
     link_iterator,
@@ -36,6 +37,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def load_and_attach(program: Program, instructions: bytes, types: KernelTypes, maps: dict[int, int]) -> list[int]:
     """Return the descriptors that keep the program attached. Raises KernelRefused."""
     match program.hook:
+        case Hook.TRACEPOINT if not types.typed:
+            return _raw_tracepoint(program, instructions)
         case Hook.TRACEPOINT:
             return _tracing(program, instructions, ATTACH_TRACE_RAW_TP, types.tracepoints[program.target])
         case Hook.FEXIT:
@@ -66,6 +69,14 @@ def _tracing(program: Program, instructions: bytes, attach_type: int, btf_id: in
         return [attach_tracing(loaded)]
     finally:
         os.close(loaded)  # the attachment holds it
+
+
+def _raw_tracepoint(program: Program, instructions: bytes) -> list[int]:
+    loaded = load_program(instructions, kind=PROG_TYPE_RAW_TRACEPOINT, name=program.name)
+    try:
+        return [attach_tracing(loaded, program.target)]
+    finally:
+        os.close(loaded)
 
 
 def _kprobe(program: Program, instructions: bytes, *, at_return: bool) -> list[int]:

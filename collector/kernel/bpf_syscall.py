@@ -36,6 +36,7 @@ F_NO_PREALLOC: Final = 1
 F_MMAPABLE: Final = 0x400
 
 PROG_TYPE_KPROBE: Final = 2
+PROG_TYPE_RAW_TRACEPOINT: Final = 17
 PROG_TYPE_TRACING: Final = 26
 ATTACH_TRACE_RAW_TP: Final = 23
 ATTACH_TRACE_FEXIT: Final = 25
@@ -158,10 +159,14 @@ def _load(  # noqa: PLR0913, PLR0917  # the attributes of one system call
     return _bpf(_PROG_LOAD, attributes)
 
 
-def attach_tracing(program: int) -> int:
-    """Attach a BTF tracepoint or trampoline program; return the descriptor that holds the attachment."""
+def attach_tracing(program: int, name: str = "") -> int:
+    """Attach a BTF tracepoint or trampoline program; return the descriptor that holds the attachment.
+
+    A raw tracepoint program does not know where it belongs: `name` says it.
+    """
     attributes = bytearray(16)
-    struct.pack_into("<QI", attributes, 0, 0, program)
+    text = ctypes.create_string_buffer(name.encode())
+    struct.pack_into("<QI", attributes, 0, ctypes.addressof(text) if name else 0, program)
     try:
         return _bpf(_RAW_TRACEPOINT_OPEN, attributes)
     except OSError as refusal:

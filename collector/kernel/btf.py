@@ -35,6 +35,15 @@ class KernelTypes(msgspec.Struct, frozen=True):
     tracepoints: dict[str, int]
     functions: dict[str, tuple[int, int]]
     helpers: frozenset[str] = frozenset()  # that this kernel has for some kind of program
+    typed: bool = True  # False: from the symbols alone, without BTF
+
+
+def vmlinux() -> bytes:
+    """Return the running kernel's BTF. Raises KernelRefused."""
+    try:
+        return VMLINUX.read_bytes()
+    except OSError as problem:
+        raise KernelRefused(f"BTF cannot be read: {VMLINUX}: {problem.strerror}") from problem
 
 
 def read_kernel_types(blob: bytes, functions: frozenset[str]) -> KernelTypes:

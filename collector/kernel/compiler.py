@@ -14,6 +14,7 @@ import msgspec
 
 from collector.kernel import headers
 from collector.kernel.errors import KernelRefused
+from collector.kernel.rungs import KERNEL_HEADERS
 
 _SOURCES: Final = Path(__file__).resolve().parents[2] / "bpf"
 _INSTALLED_SOURCES: Final = Path("/usr/share/netscope/bpf")
@@ -34,7 +35,12 @@ def compile_programs(
     stored = cache / f"programs-{identity}-{_fingerprint(flags, names)}.msgpack"
     if (kept := _read_stored(stored)) is not None:
         return kept
-    programs = _compile(headers.header_tree(cache, identity), flags, names)
+    tree = None
+    if KERNEL_HEADERS in definitions:
+        headers.check_installed()
+    else:
+        tree = headers.header_tree(cache, identity)
+    programs = _compile(tree, flags, names)
     partial = stored.with_suffix(f".{os.getpid()}")
     partial.write_bytes(msgspec.msgpack.encode(programs))
     partial.rename(stored)
@@ -65,8 +71,9 @@ def _read_stored(path: Path) -> dict[str, bytes] | None:
         return None
 
 
-def _compile(tree: Path, flags: tuple[str, ...], names: tuple[str, ...]) -> dict[str, bytes]:
-    os.environ["BCC_KERNEL_SOURCE"] = str(tree)  # noqa: TID251  # bcc reads it; this process is the loader's own
+def _compile(tree: Path | None, flags: tuple[str, ...], names: tuple[str, ...]) -> dict[str, bytes]:
+    if tree:  # else bcc looks where distributions put headers
+        os.environ["BCC_KERNEL_SOURCE"] = str(tree)  # noqa: TID251  # bcc reads it; this process is the loader's own
     sys.path.append(_DISTRIBUTION_PACKAGES)
     try:
         from bcc import BPF  # late: 74 MB, and absent on hosts that doctor still has to run on

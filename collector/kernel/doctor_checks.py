@@ -10,9 +10,9 @@ from collector.kernel.host_facts import HostFacts
 Status = Literal["ok", "note", "warning", "failed"]
 _MACHINES: Final = frozenset({"x86_64", "aarch64"})
 _OLDEST: Final = (5, 10)
-_CAPABILITIES: Final = {  # to load, and to give up root afterwards
-    "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8, "CAP_PERFMON": 38, "CAP_BPF": 39,
-}  # fmt: skip
+_TO_LOAD: Final = {"CAP_PERFMON": 38, "CAP_BPF": 39}
+_TO_GIVE_UP_ROOT: Final = {"CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8}
+NOT_PROVEN: Final = frozenset({"giving up root", "user"})  # by a rung that loads and fires: wanted afterwards
 _SYS_ADMIN: Final = 1 << 21  # stands for BPF and PERFMON
 
 
@@ -57,12 +57,12 @@ def _privileges(facts: HostFacts) -> Iterator[Check]:
     yield group.vital("root", facts.root, "root" if facts.root else "not root", "sudo collector doctor")
     if facts.root:
         held = facts.capabilities | ((1 << 38 | 1 << 39) if facts.capabilities & _SYS_ADMIN else 0)
-        missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
-        detail = f"missing: {', '.join(missing)}" if missing else "complete"
-        fix = (
-            f"--cap-add {','.join(name.removeprefix('CAP_') for name in missing)} (containers), CapabilityBoundingSet="
-        )
-        yield group.vital("capabilities", not missing, detail, f"{fix} (systemd)")
+        for what, wanted in (("capabilities", _TO_LOAD), ("giving up root", _TO_GIVE_UP_ROOT)):
+            missing = [name for name, bit in wanted.items() if not held >> bit & 1]
+            detail = f"missing: {', '.join(missing)}" if missing else "complete"
+            names = ",".join(name.removeprefix("CAP_") for name in missing)
+            fix = f"--cap-add {names} (containers), CapabilityBoundingSet= (systemd)"
+            yield group.vital(what, not missing, detail, fix)
     locked = facts.lockdown or "none"
     yield group.vital(
         "lockdown",
@@ -70,7 +70,11 @@ def _privileges(facts: HostFacts) -> Iterator[Check]:
         f"kernel lockdown: {locked}",
         "lockdown=confidentiality forbids BPF to read memory: boot with lockdown=integrity or without Secure Boot",
     )
-    yield group.good("other users", f"kernel.unprivileged_bpf_disabled = {facts.unprivileged_bpf_disabled or '?'}")
+    yield group.good(
+        "other users",
+        f"kernel.unprivileged_bpf_disabled = {facts.unprivileged_bpf_disabled or '?'}: any value does, the broker keeps"
+        " CAP_BPF",
+    )
     yield group.vital(
         "user",
         facts.user,
@@ -108,9 +112,10 @@ def _kernel(facts: HostFacts) -> Iterator[Check]:
     )
     yield group.vital(
         "BTF",
-        facts.btf,
-        "/sys/kernel/btf/vmlinux" if facts.btf else "/sys/kernel/btf/vmlinux is missing",
-        "use a kernel with CONFIG_DEBUG_INFO_BTF=y (every Debian and Ubuntu kernel has it); in a container, mount /sys",
+        facts.btf and not facts.untyped,
+        facts.untyped or ("/sys/kernel/btf/vmlinux" if facts.btf else "/sys/kernel/btf/vmlinux is missing"),
+        "use a kernel with CONFIG_DEBUG_INFO_BTF=y (every Debian and Ubuntu kernel has it); in a container, mount /sys;"
+        f" or do with its headers: apt-get install linux-headers-{facts.release}",
     )
     yield group.useful(
         "JIT",
@@ -161,7 +166,15 @@ def _tools(facts: HostFacts) -> Iterator[Check]:
         "apt-get install bpftool (Ubuntu: linux-tools-common linux-tools-$(uname -r))",
     )
     headers = "installed" if facts.kernel_headers else "not installed"
-    yield group.good("kernel headers", f"{headers}; not needed, the types come from BTF")
+    if facts.untyped:
+        yield group.vital(
+            "kernel headers",
+            facts.kernel_headers or facts.cache_warm,
+            f"{headers}; needed, the types cannot come from BTF",
+            f"apt-get install linux-headers-{facts.release}",
+        )
+    else:
+        yield group.good("kernel headers", f"{headers}; not needed, the types come from BTF")
     cold = "cold: the first start compiles" if facts.root else "only root can look into it"
     state = "holds the programs for this kernel" if facts.cache_warm else cold
     yield group.good("cache", f"{facts.cache}: {state}")

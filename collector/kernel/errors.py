@@ -13,6 +13,10 @@ class KernelRefused(KernelProblem):
         self.verifier = verifier
 
 
+class BadTypes(KernelProblem):
+    """The kernel's BTF is there but cannot be used, whatever the rung."""
+
+
 class NoRung(KernelProblem):  # a state of the host, named so in doctor
     """No rung of the capability ladder loads and fires here; `reasons` says why for each."""
 

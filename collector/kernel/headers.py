@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.kernel import btf
-from collector.kernel.errors import KernelRefused
+from collector.kernel.errors import BadTypes, KernelRefused
 
 _EMPTY: Final = (
     "uapi/linux/bpf.h", "uapi/linux/if_packet.h", "uapi/linux/ptrace.h", "uapi/linux/if_ether.h",
@@ -33,16 +33,31 @@ _KCONFIG: Final = """#pragma once
 # that integer's alignment, and so moves what follows (sched_entity, and with it task_struct, on 5.10): give them names.
 _HOLE: Final = re.compile(r"^(\t+)(long|int|short|char)\s*:\s*(\d+);$", re.MULTILINE)
 _WIDTHS: Final = {"long": "64", "int": "32", "short": "16", "char": "8"}
+INSTALLED: Final = Path("/lib/modules")
 FORMAT: Final = 2  # of the tree; what was compiled from an older one is not used
 _HELPER_NUMBERS: Final = Path(__file__).with_name("helper_numbers.txt")
 
 
 def btf_hash() -> str:
     """Return the identity of the running kernel's types."""
-    try:
-        return hashlib.sha256(btf.VMLINUX.read_bytes()).hexdigest()[:16]
-    except OSError as problem:
-        raise KernelRefused(f"{btf.VMLINUX}: {problem.strerror}") from problem
+    return identity_of(btf.vmlinux())
+
+
+def identity_of(blob: bytes) -> str:
+    """Return the identity of a kernel by its BTF."""
+    return hashlib.sha256(blob).hexdigest()[:16]
+
+
+def build_hash() -> str:
+    """Return the identity of the running kernel where its types cannot be had: of its release and build."""
+    kernel = os.uname()
+    return hashlib.sha256(f"{kernel.release} {kernel.version} {kernel.machine}".encode()).hexdigest()[:16]
+
+
+def check_installed() -> None:
+    """Raise KernelRefused where the distribution's headers for this kernel are not installed."""
+    if not (INSTALLED / platform.release() / "build").exists():
+        raise KernelRefused(f"neither BTF nor kernel headers: apt-get install linux-headers-{platform.release()}")
 
 
 def tree_path(cache: Path, identity: str) -> Path:
@@ -52,6 +67,8 @@ def tree_path(cache: Path, identity: str) -> Path:
 
 def header_tree(cache: Path, identity: str, *, types: Path = btf.VMLINUX, release: str | None = None) -> Path:
     """Return the tree for this kernel, made now if the cache does not hold it. bpftool dumps the types.
+
+    Raises KernelRefused, BadTypes.
 
     `types` and `release` name another kernel than the running one.
     """
@@ -80,7 +97,7 @@ def _dump_types(source: Path) -> str:
     except FileNotFoundError as problem:
         raise KernelRefused("bpftool is missing: apt-get install bpftool") from problem
     except subprocess.CalledProcessError as problem:
-        raise KernelRefused(f"bpftool btf dump: {problem.stderr.strip()}") from problem
+        raise BadTypes(f"BTF cannot be used: bpftool: {problem.stderr.strip()}") from problem
 
 
 def _write_tree(include: Path, types: str, version: tuple[int, int, int]) -> None:

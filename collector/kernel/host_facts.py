@@ -49,12 +49,13 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     headers_cached: bool
     rungs: tuple[RungResult, ...] = ()
     problem: str = ""
+    untyped: str = ""  # why the kernel's BTF could not be used
 
 
 def gather(cache: str, user: str) -> HostFacts:
     """Look at the host; as root, try every rung for real."""
     root = os.geteuid() == 0
-    rungs, problem = _try_rungs(cache) if root else ((), "")
+    rungs, problem, untyped = _try_rungs(cache) if root else ((), "", "")
     mounts = _mounts()
     identity = _identity()
     return HostFacts(
@@ -82,11 +83,13 @@ def gather(cache: str, user: str) -> HostFacts:
         headers_cached=bool(identity) and os.access(headers.tree_path(Path(cache), identity) / "complete", os.F_OK),
         rungs=rungs,
         problem=problem,
+        untyped=untyped,
     )
 
 
-def _try_rungs(cache: str) -> tuple[tuple[RungResult, ...], str]:
+def _try_rungs(cache: str) -> tuple[tuple[RungResult, ...], str, str]:
     results: list[RungResult] = []
+    untyped = ""
     problems: list[str] = []
     for rung in LADDER:
         request = LoadRequest(rung=rung.name, cache=cache, ring_size=1 << 18, measure=True)
@@ -98,9 +101,10 @@ def _try_rungs(cache: str) -> tuple[tuple[RungResult, ...], str]:
         for descriptor in descriptors:
             os.close(descriptor)
         results += reply.tried
+        untyped = reply.untyped
         if reply.problem and reply.problem not in problems:
             problems.append(reply.problem)
-    return tuple(results), "; ".join(problems)
+    return tuple(results), "; ".join(problems), untyped
 
 
 def _read(path: Path) -> str | None:
@@ -159,4 +163,4 @@ def _identity() -> str:
     try:
         return headers.btf_hash()
     except KernelProblem:
-        return ""
+        return headers.build_hash()

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import abi, attach, bpf_syscall, btf, canary, census, compiler, headers, maps, privileges
-from collector.kernel.errors import KernelProblem, KernelRefused
+from collector.kernel import abi, attach, bpf_syscall, btf, canary, census, compiler, headers, maps, privileges, symbols
+from collector.kernel.errors import BadTypes, KernelProblem, KernelRefused
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
 from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
@@ -91,8 +91,13 @@ class Load:
 def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
     """Climb down the ladder until a rung loads and fires."""
     _lift_memory_limit()
-    identity = headers.btf_hash()
-    types = btf.read_kernel_types(btf.VMLINUX.read_bytes(), FUNCTIONS)
+    try:
+        return _climb(request, *_types())
+    except BadTypes as problem:
+        return _climb(request, *_symbols(str(problem)))
+
+
+def _climb(request: LoadRequest, identity: str, types: btf.KernelTypes, untyped: str) -> tuple[LoadReply, Load | None]:
     warm = compiler.is_warm(Path(request.cache), identity)
     baseline = canary.pair_cost_ns() if request.measure else 0.0
     tried: list[RungResult] = []
@@ -111,9 +116,23 @@ def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
                 sequences=loaded.sequences,
                 counters=loaded.counters,
                 warm=warm,
+                untyped=untyped,
             )
             return reply, loaded
-    return LoadReply(rung=None, tried=tuple(tried), warm=warm), None
+    return LoadReply(rung=None, tried=tuple(tried), warm=warm, untyped=untyped), None
+
+
+def _types() -> tuple[str, btf.KernelTypes, str]:
+    """Return the kernel's identity, what it has, and why its BTF could not be used ("" where it could)."""
+    try:
+        blob = btf.vmlinux()
+        return headers.identity_of(blob), btf.read_kernel_types(blob, FUNCTIONS), ""
+    except KernelRefused as refusal:
+        return _symbols(str(refusal))
+
+
+def _symbols(problem: str) -> tuple[str, btf.KernelTypes, str]:
+    return headers.build_hash(), symbols.read_symbols(FUNCTIONS), problem
 
 
 def _lift_memory_limit() -> None:
@@ -140,6 +159,10 @@ def _try_rung(
         attempt.run(chosen, identity, types)
         if chosen.cookies:
             census.give_cookies()
+    except BadTypes:
+        if attempt:
+            attempt.close()
+        raise
     except KernelRefused as refusal:
         if attempt:
             attempt.close()
@@ -158,8 +181,10 @@ def refused(reply: LoadReply) -> str:
     if reply.rung is None:
         return ""
     tried = [result for result in reply.tried if not result.fired and (result.verifier or result.loaded)]
-    reasons = "; ".join(f"{result.name}: {(result.verifier or (result.reason,))[-1]}" for result in tried)
-    return f"warning: rung {reply.rung} in place of a better one: {reasons}" if tried else ""
+    reasons = [f"{result.name}: {(result.verifier or (result.reason,))[-1]}" for result in tried]
+    if reply.untyped:
+        reasons.insert(0, f"{reply.untyped} (kernel headers in its place)")
+    return f"warning: rung {reply.rung} in place of a better one: {'; '.join(reasons)}" if reasons else ""
 
 
 def main() -> None:

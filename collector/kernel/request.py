@@ -54,3 +54,4 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     counters: tuple[tuple[int, ...], ...] = ()  # of every CPU, before the filters came into force
     warm: bool = False
     problem: str = ""
+    untyped: str = ""  # why the kernel's BTF could not be used

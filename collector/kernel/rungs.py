@@ -114,6 +114,7 @@ _LIFE: Final = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", 
 _READY: Final = "sk_data_ready"
 _ITERATOR: Final = "bpf_sk_storage_map"
 FUNCTIONS: Final = frozenset({*_FUNCTIONS, _SENDPAGE, f"bpf_iter_{_ITERATOR}"})
+KERNEL_HEADERS: Final = "KERNEL_HEADERS"  # compile against these, where there is no BTF to make a header tree from
 _TASK_HELPERS: Final = "task_pt_regs"  # 5.15; those for the task (5.11), typed cookies (5.12) and storage came before
 
 
@@ -130,12 +131,16 @@ class Plan:
 
 def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: bool) -> Plan | str:
     """Return the plan, or why this kernel cannot have the rung."""
+    if rung is FEXIT and not types.typed:
+        return "trampolines want BTF"
     missing = [p.target for p in rung.programs if not _exists(p, types)]
     missing += [name for name in _LIFE if name not in types.tracepoints]
     if missing:
         return f"this kernel has no {', '.join(missing)}"
     helpers = _TASK_HELPERS in types.helpers
     definitions = [rung.definition, "HAS_TASK_HELPERS" if helpers else "IDENTITY_BY_ADDRESS"]
+    if not types.typed:
+        definitions.append(KERNEL_HEADERS)
     programs = [*rung.programs, *_tracepoints(*_LIFE)]
     socket_storage = helpers and rung.typed_sockets
     if socket_storage:

@@ -64,6 +64,7 @@ def test_healthy(capsys):
     [
         ({"root": False, "rungs": ()}, "root", "sudo"),
         ({"capabilities": 1 << 6 | 1 << 7 | 1 << 8 | 1 << 38}, "capabilities", "--cap-add BPF "),
+        ({"capabilities": (1 << 41) - 1 - (1 << 7)}, "giving up root", "--cap-add SETUID "),
         ({"user": None}, "user", "adduser --system netscope"),
         ({"btf": False, "rungs": (), "problem": "no BTF"}, "BTF", "CONFIG_DEBUG_INFO_BTF"),
         ({"lockdown": "confidentiality"}, "lockdown", "integrity"),
@@ -142,3 +143,36 @@ def test_facts_of_this_host_without_root(monkeypatch, tmp_path):
     assert (facts.root, facts.rungs, facts.cache_warm) == (False, (), False)
     assert facts.release
     assert exit_code(diagnose(facts), strict=False) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"user": None}, "user"), ({"capabilities": (1 << 41) - 1 - (1 << 6)}, "giving up root")],
+)
+def test_a_rung_that_fires_does_not_prove_what_is_wanted_afterwards(change, name):
+    diagnosis = diagnose(msgspec.structs.replace(HEALTHY, **change))
+    assert (found(diagnosis, name).status, diagnosis.can_observe) == ("failed", False)
+
+
+UNTYPED = {"untyped": "BTF cannot be read: wrong magic number"}
+KPROBE = RungResult(name="kprobe", loaded=True, fired=True)
+
+
+def test_without_btf_kernel_headers_are_a_warning():
+    rungs = (NONE[0], NONE[1], KPROBE)
+    diagnosis = diagnose(msgspec.structs.replace(HEALTHY, **UNTYPED, kernel_headers=True, rungs=rungs))
+    assert (diagnosis.can_observe, diagnosis.rung) == (True, "kprobe")
+    assert (found(diagnosis, "BTF").status, found(diagnosis, "BTF").detail) == ("warning", UNTYPED["untyped"])
+    assert found(diagnosis, "kernel headers").status == "ok"
+
+
+def test_with_neither_btf_nor_headers_the_fix_is_to_install_them():
+    diagnosis = diagnose(msgspec.structs.replace(DEAD, **UNTYPED))
+    assert found(diagnosis, "BTF").status == found(diagnosis, "kernel headers").status == "failed"
+    assert found(diagnosis, "kernel headers").fix == "apt-get install linux-headers-6.8.0-45-generic"
+    assert exit_code(diagnosis, strict=False) == 3
+
+
+def test_a_cost_that_noise_has_swallowed_is_no_number():
+    rung = msgspec.structs.replace(LENGTH, cost_ns=-900.0)
+    assert "noise" in found(diagnose(msgspec.structs.replace(HEALTHY, rungs=(rung,))), "length").detail

@@ -1,11 +1,33 @@
 """The ladder decided from BTF, and what is said of a rung that was not taken."""
 
-from collector.kernel import headers, rungs
+import contextlib
+import struct
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.kernel import btf, headers, rungs, symbols
 from collector.kernel.btf import KernelTypes
+from collector.kernel.errors import KernelRefused
 from collector.kernel.loader import refused
 from collector.kernel.request import LoadReply, RungResult
 
 LIFE = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", "tcp_retransmit_skb", "sys_enter", "sys_exit")
+
+TEXT = b"\0btf_trace_sys_exit\0tcp_sendmsg\0bpf_func_id\0BPF_FUNC_task_pt_regs\0"
+TYPES = b"".join((
+    struct.pack("<III", TEXT.index(b"btf_"), 8 << 24, 2),
+    struct.pack("<III", 0, 13 << 24 | 1, 0) + bytes(8),
+    struct.pack("<III", TEXT.index(b"tcp_"), 12 << 24, 2),
+    struct.pack("<III", TEXT.index(b"bpf_f"), 6 << 24 | 1, 4) + struct.pack("<II", TEXT.index(b"BPF_"), 175),
+))  # fmt: skip
+BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(TYPES), len(TYPES), len(TEXT)) + TYPES + TEXT
+
+
+def test_what_btf_says():
+    types = btf.read_kernel_types(BTF, rungs.FUNCTIONS)
+    assert types == KernelTypes({"sys_exit": 1}, {"tcp_sendmsg": (3, 1)}, frozenset({"task_pt_regs"}))
 
 
 def kernel(*tracepoints, helpers=("task_pt_regs",), recvmsg=5, sendpage=False):
@@ -70,3 +92,44 @@ def test_holes_get_names_and_partial_ones_stay():
     assert headers._with_named_holes(text) == (
         "struct a {\n\tlong hole_0;\n\tlong hole_1;\n\tint hole_2;\n\tlong: 28;\n\tunsigned int b: 1;\n};\n"
     )
+
+
+SYMBOLS = """ffffffff81000000 T _text
+0000000000000000 t __traceiter_sock_send_length
+0000000000000000 t __traceiter_sys_exit
+0000000000000000 T tcp_sendmsg
+0000000000000000 T tcp_sendmsg_locked
+0000000000000000 t __traceiter_of_a_module\t[module]
+"""
+
+
+def test_without_btf_the_symbols_say_what_there_is(tmp_path):
+    (tmp_path / "kallsyms").write_text(SYMBOLS)
+    types = symbols.read_symbols(frozenset({"tcp_sendmsg", "tcp_recvmsg"}), tmp_path / "kallsyms")
+    assert set(types.tracepoints) == {"sock_send_length", "sys_exit", "of_a_module"}
+    assert set(types.functions) == {"tcp_sendmsg"}
+    assert not types.typed
+
+
+def test_without_btf_nothing_is_typed():
+    types = msgspec.structs.replace(kernel("sock_send_length", "sock_recv_length", helpers=()), typed=False)
+    assert plan(rungs.FEXIT, types) == "trampolines want BTF"
+    for rung in (rungs.LENGTH, rungs.KPROBE, rungs.EXIT, rungs.ENTER):
+        untyped = plan(rung, types)
+        assert {"KERNEL_HEADERS", "IDENTITY_BY_ADDRESS"} <= set(untyped.definitions)
+        assert not untyped.socket_storage
+
+
+def test_one_warning_line_for_btf_that_cannot_be_used():
+    fired = RungResult(name="kprobe", loaded=True, fired=True)
+    reply = LoadReply(rung="kprobe", tried=(result("fexit", reason="trampolines want BTF"), fired), untyped="no BTF")
+    assert refused(reply) == "warning: rung kprobe in place of a better one: no BTF (kernel headers in its place)"
+
+
+@given(st.data())
+def test_damaged_btf_is_refused_or_read_but_never_worse(data):
+    blob = bytearray(BTF)
+    for _ in range(data.draw(st.integers(1, 4))):
+        blob[data.draw(st.integers(0, len(blob) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(KernelRefused):
+        btf.read_kernel_types(bytes(blob[: data.draw(st.integers(0, len(blob)))]), rungs.FUNCTIONS)
