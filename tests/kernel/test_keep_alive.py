@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+from tests.support.watching import PATIENCE
+
 CONNECTIONS, EXCHANGES = 23, 7
 SERVER = """
 import asyncio, sys
@@ -13,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 import uvicorn
 async def order(request):
+    await request.body()  # an answer that overtakes its request ends the exchange 250 ms later
     print(request.headers["traceparent"], request.path_params["number"], file=sys.stderr, flush=True)
     return JSONResponse({"n": request.path_params["number"]})
 uvicorn.run(Starlette(routes=[Route("/orders/{number}", order, methods=["POST"])]), port=int(sys.argv[1]), log_level="warning")
@@ -21,7 +24,7 @@ CLIENT = f"""
 import asyncio, sys, httpx2
 async def worker(n, port, gate):
     limits = httpx2.Limits(max_connections=1)
-    async with httpx2.AsyncClient(base_url="http://127.0.0.1:" + str(port), limits=limits, trust_env=False, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url="http://127.0.0.1:" + str(port), limits=limits, trust_env=False, timeout=200) as client:
         await gate.wait()
         for k in range({EXCHANGES}):
             number = n * 100 + k
@@ -63,7 +66,7 @@ def test_161_exchanges_on_both_sides(watch, tmp_path):
                 break
             time.sleep(0.05)
         watching = watch("--port", port, "--include-connections")
-        subprocess.run([sys.executable, "-c", CLIENT, str(port)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", CLIENT, str(port)], check=True, timeout=60 * PATIENCE)
         time.sleep(0.2)
         watching.stop()
     finally:

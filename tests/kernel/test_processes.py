@@ -11,6 +11,7 @@ import pytest
 
 from collector.kernel import cgroups
 from tests.support.sockets import exchange, request, response, tcp_pair, trace_id
+from tests.support.watching import PATIENCE
 
 CLIENT32 = r"""
 #include <arpa/inet.h>
@@ -39,7 +40,7 @@ def serve_one(server, answer=None):
 @pytest.fixture
 def server():
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(10)
+        listening.settimeout(10 * PATIENCE)
         yield listening
 
 
@@ -132,7 +133,7 @@ def test_comm_and_port_filters_must_both_match(watch, server):
     for command in (["curl", "-s", f"http://127.0.0.1:{port}/curl"], ["wget", "-qO-", f"http://127.0.0.1:{port}/wget"]):
         thread = threading.Thread(target=serve_one, args=(server,))
         thread.start()
-        subprocess.run(command, check=False, capture_output=True, timeout=10)
+        subprocess.run(command, check=False, capture_output=True, timeout=10 * PATIENCE)
         thread.join()
     watching.stop()
     assert [(e["comm"], e["target"], e["role"]) for e in watching.exchanges()] == [("curl", "/curl", "client")]
@@ -168,7 +169,7 @@ def test_service_is_named_after_the_script(watch, server, tmp_path):
     thread = threading.Thread(target=serve_one, args=(server,))
     thread.start()
     watching = watch("--", "/usr/bin/python3", script)
-    thread.join(0.5)
+    thread.join(0.5 * PATIENCE)
     watching.process.terminate() if thread.is_alive() else None
     thread.join(10)
     watching.wait()

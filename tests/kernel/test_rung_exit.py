@@ -2,6 +2,7 @@
 
 import os
 
+from tests.support import kernel_has
 from tests.support.sockets import exchange, read_exactly, request, response, tcp_pair, trace_id
 
 
@@ -27,7 +28,7 @@ def scenario(traces):
 def test_rungs_tell_the_same(watch):
     traces = [trace_id(), trace_id()]
     results = []
-    for rung in ("length", "exit", "enter"):
+    for rung in ("length" if kernel_has.tracepoint("sock_send_length") else "fexit", "exit", "enter"):
         watching = watch(rung=rung)
         scenario(traces)
         watching.stop()

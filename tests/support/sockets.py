@@ -2,9 +2,11 @@
 
 import contextlib
 import itertools
+import os
 import socket
 
 TRACE = itertools.count(1)
+_TIMEOUT_S = 5.0 * float(os.environ.get("TEST_PATIENCE", "1"))  # more where the machine is emulated
 
 
 def trace_id():
@@ -21,10 +23,10 @@ def tcp_pair(family=socket.AF_INET, host=None):
     """A connected client and the server's end of it."""
     host = host or {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}[family]
     with socket.create_server((host, 0), family=family) as server, socket.socket(family) as client:
-        client.settimeout(5)
+        client.settimeout(_TIMEOUT_S)
         client.connect(server.getsockname()[:2])
         accepted, _ = server.accept()
-        accepted.settimeout(5)
+        accepted.settimeout(_TIMEOUT_S)
         with accepted:
             yield client, accepted
 

@@ -15,10 +15,10 @@ def tell(kind: str, **what: object) -> None:
     print(json.dumps({"told": kind, **what}), flush=True)
 
 
-def take_cache(source: Path) -> None:
+def take_cache(source: Path | str) -> None:
     """Believed only where root alone can write: so a copy, root's own."""
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in source.glob("programs-*"):
+    for path in Path(source).glob("programs-*"):
         shutil.copyfile(path, CACHE / path.name)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE = ROOT / ".vm"
+STORE = (ROOT / ".vm").resolve()  # may be shared by several checkouts
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 _DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -73,13 +73,7 @@ def _fetch(kernel: Kernel, place: Path) -> None:
     package = _newest(apt, kernel)
     release = package.removeprefix("linux-image-")
     place.mkdir(parents=True, exist_ok=True)
-    debs = place / "debs"
-    debs.mkdir(exist_ok=True)
-    parts = [package, *_parts(apt, package, release)]
-    apt.run("apt-get", "download", "-q", *parts, cwd=debs)
-    for deb in debs.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", deb, place], check=True)
-        deb.unlink()
+    _unpack(apt, [package, *_parts(apt, package, release)], place)
     if not (place / "lib").exists():
         (place / "lib").symlink_to("usr/lib")
     if not (place / "lib/modules" / release / "modules.dep").exists():
@@ -89,6 +83,28 @@ def _fetch(kernel: Kernel, place: Path) -> None:
             env={**os.environ, "PATH": f"{os.environ['PATH']}:/sbin:/usr/sbin"},
         )
     (place / "release").write_text(release + "\n")
+
+
+def with_headers(kernel: Kernel) -> Unpacked:
+    """Return the kernel with its headers in usr/src, fetched now if they are not in the store. Raises CannotHave."""
+    held = unpacked(kernel)
+    stamp = held.root / "headers"
+    if not stamp.exists():
+        apt = _Apt(kernel.suite, kernel.flavour.removeprefix("cloud-"))
+        package = f"linux-headers-{held.release}"
+        said = apt.run("apt-cache", "depends", package)
+        _unpack(apt, [package, *re.findall(r"Depends: (linux-(?:headers|kbuild)-\S+)", said)], held.root)
+        stamp.touch()
+    return held
+
+
+def _unpack(apt: "_Apt", packages: list[str], place: Path) -> None:
+    debs = place / "debs"
+    debs.mkdir(exist_ok=True)
+    apt.run("apt-get", "download", "-q", *packages, cwd=debs)
+    for deb in debs.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", deb, place], check=True)
+        deb.unlink()
 
 
 def _newest(apt: "_Apt", kernel: Kernel) -> str:

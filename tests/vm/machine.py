@@ -38,6 +38,7 @@ class Settings:
     append: str = ""  # to the kernel's command line
     cgroups: str = "unified"  # or "hybrid", "none"
     bare: bool = False  # no tracefs, debugfs, bpffs
+    counted: bool = False  # the machine's clock counts instructions: one is one nanosecond
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -214,5 +215,5 @@ def _command(  # noqa: PLR0917  # the parts of one machine
         "setpriv", "--pdeathsig", "KILL", "nice", "-n", "10", "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max",
         "-smp", "1", "-m", settings.memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", str(base / "vmlinux"), "-initrd", str(work / "initrd"), "-append", f"{_APPEND} {settings.append}",
-        "-serial", f"file:{work / 'console'}", *shares, *ports,
+        *(["-icount", "shift=0"] if settings.counted else []), "-serial", f"file:{work / 'console'}", *shares, *ports,
     ]  # fmt: skip

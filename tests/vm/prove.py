@@ -108,7 +108,11 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
                 "exact": rung["name"] in exact and not any(line.startswith(rung["name"] + ":") for line in said),
                 "cannot_see": rung["blind_to"],
                 "cost_ns": rung["cost_ns"],
-                **{name: before[rung["name"]][name] for name in ("suite",) if name in before.get(rung["name"], {})},
+                **{
+                    name: before[rung["name"]][name]
+                    for name in ("suite", "instructions_per_call")
+                    if name in before.get(rung["name"], {})
+                },
             }
             for rung in diagnosis["facts"]["rungs"]
         },
