@@ -42,8 +42,11 @@ format: setup-develop ## apply the formatters to Python and C
 	$(PYTHON) -m ruff format --quiet .
 	.venv/bin/clang-format -i bpf/*.c bpf/*.h
 
-test-kernels: setup-develop ## play the recorded traffic on Debian's kernels, emulated (root; KERNEL=6.1 for one)
+test-kernels: setup-develop ## traffic, kernel tests and costs on every rung of Debian's kernels, emulated (root; KERNEL=6.1 for one; all: 3 h)
 	@tools/keep-owner $(PYTHON) -m tests.vm.prove $(KERNEL)
+	@tools/keep-owner $(PYTHON) -m tests.vm.suite $(KERNEL)
+	@tools/keep-owner $(PYTHON) -m tests.vm.cost $(KERNEL)
+	@tools/keep-owner $(PYTHON) -m tests.vm.hosts $(KERNEL)
 
 bench: setup-develop ## measure, and write docs/reference/bench/ (root)
 	@tools/keep-owner tools/bench

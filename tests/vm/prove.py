@@ -96,8 +96,10 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     diagnosis = next(t["diagnosis"] for t in result["told"] if t["told"] == "doctor")
     exact = {t["rung"]: t["record"] for t in result["told"] if t["told"] == "traffic"}
-    before = results.get(result["kernel"], {"rungs": {}})["rungs"]
+    all_before = results.get(result["kernel"], {"rungs": {}})
+    before = all_before["rungs"]
     results[result["kernel"]] = {
+        **all_before,
         "release": result["release"],
         "date": result["date"],
         "boot_to_verdict_s": result["boot_to_verdict_s"],

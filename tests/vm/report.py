@@ -1,6 +1,8 @@
 """docs/reference/kernels.md from docs/reference/kernels.json: kernel x rung x what it cannot see, with dates."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from tests.vm.kernels import ROOT
 
@@ -15,15 +17,62 @@ the same events: IDs, bytes, outcomes, attempts, quality.
 `exact`: the same events as recorded. `-`: the kernel does not have what the rung needs.
 
 """
+_SUITE = """
+## The kernel tests on other kernels
+
+`python -m tests.vm.suite KERNEL [RUNG]`: every test of `tests/kernel` (the calls and endings that are hard to get right, giving up root, kill -9, restart
+under load), on that rung. Passed, and failed where something did.
+
+"""
+_SKIPPED = """
+What was skipped, or is null by the nature of the kernel: before 6.3 no tracepoint tells when data became readable, so `wait_ms` and `read_delay_ms` are null
+there on every rung.
+
+"""
+_COST = """
+## What a call costs
+
+`python -m tests.vm.cost KERNEL`: instructions that the programs execute for one send or receive of a watched process, counted by the emulator; in brackets
+relative to the first rung of that kernel. Start: what `watch` executes from its start to its first event, in 10^9 instructions, programs in
+the cache. A kprobe's trap and a trampoline's frame come on top. Nanoseconds on a real machine:
+[the benchmarks](bench/README.md).
+
+"""
+_HOSTS = """
+## Hosts that lack something
+
+`python -m tests.vm.hosts KERNEL`: each made for real in a machine; doctor's line, and where its fix is a command, the line after that command.
+A watch does what doctor says: it starts, or ends with status 3.
+
+| kernel | host | doctor says | the fix it gives | as it must be |
+|---|---|---|---|---|
+"""
+Results = dict[str, dict[str, Any]]
 
 
-def text(results: dict[str, dict[str, object]], recorded: dict[str, list[object]]) -> str:
+def text(results: Results, recorded: dict[str, list[object]]) -> str:
     names = list(next(iter(results.values()))["rungs"])
     page = _HEAD.format(**{name: len(recorded[name]) for name in ("steps", "exchanges", "connections")})
-    page += f"| kernel | release | proven | {' | '.join(names)} |\n|{'---|' * (3 + len(names))}\n"
-    for kernel, one in results.items():
-        cells = ["exact" if rung["exact"] else "differs" if rung["fired"] else "-" for rung in one["rungs"].values()]
-        page += f"| {kernel} | {one['release']} | {one['date']} | {' | '.join(cells)} |\n"
+    page += _table(
+        "| kernel | release | proven |", names, results, _exact, lambda one: f"{one['release']} | {one['date']}"
+    )
+    if _any(results, "suite"):
+        page += _SUITE + _table("| kernel | release |", names, results, _suite, lambda one: one["release"])
+        skipped = sorted(
+            {
+                f"- `{test}`: {why}\n"
+                for rung in _rungs(results)
+                for test, why in rung.get("suite", {}).get("skipped", {}).items()
+            }
+        )
+        page += _SKIPPED + "".join(skipped)
+    if _any(results, "instructions_per_call"):
+        page += _COST + _table(
+            "| kernel | release | start |", names, results, _cost,
+            lambda one: f"{one['release']} | {one.get('start_giga_instructions', '-')}",
+        )  # fmt: skip
+    if any("hosts" in one for one in results.values()):
+        page += _HOSTS + "".join(_hosts(results))
     page += "\n## What each cannot see\n\n"
     for kernel, one in results.items():
         page += f"### Linux {kernel}\n\n"
@@ -32,6 +81,47 @@ def text(results: dict[str, dict[str, object]], recorded: dict[str, list[object]
             page += f"- **{name}**: {what}\n"
         page += "\n"
     return page.rstrip() + "\n"
+
+
+def _table(head: str, names: list[str], results: Results, cell: Any, facts: Any) -> str:
+    page = f"{head} {' | '.join(names)} |\n|{'---|' * (head.count('|') - 1 + len(names))}\n"
+    for kernel, one in results.items():
+        cells = [cell(rung, one["rungs"]) for rung in one["rungs"].values()]
+        page += f"| {kernel} | {facts(one)} | {' | '.join(cells)} |\n"
+    return page
+
+
+def _exact(rung: dict[str, Any], _: object) -> str:
+    return "exact" if rung["exact"] else "differs" if rung["fired"] else "-"
+
+
+def _suite(rung: dict[str, Any], _: object) -> str:
+    if not (suite := rung.get("suite")):
+        return "not run" if rung["fired"] else "-"
+    failed = f", failed {', '.join(suite['failed'])}" if suite["failed"] else ""
+    return f"{suite['passed']}{failed} ({suite['date']})"
+
+
+def _cost(rung: dict[str, Any], rungs: dict[str, dict[str, Any]]) -> str:
+    if "instructions_per_call" not in rung:
+        return "-"
+    first = next(one["instructions_per_call"] for one in rungs.values() if "instructions_per_call" in one)
+    return f"{rung['instructions_per_call']} ({rung['instructions_per_call'] / first:.2f})"
+
+
+def _hosts(results: Results) -> Iterator[str]:
+    for kernel, one in results.items():
+        for name, host in one.get("hosts", {}).items():
+            line = {field: str(value).replace("|", "\\|") for field, value in host["line"].items()}
+            yield f"| {kernel} | {name} | {line.get('status', '?')}: {line.get('detail', '?')} | {line.get('fix', '')} | {'yes' if host['as_it_must_be'] else 'no'} |\n"
+
+
+def _rungs(results: Results) -> Iterator[dict[str, Any]]:
+    return (rung for one in results.values() for rung in one["rungs"].values())
+
+
+def _any(results: Results, field: str) -> bool:
+    return any(field in rung for rung in _rungs(results))
 
 
 def write() -> None:

@@ -46,10 +46,23 @@ def test_the_page():
         "length": {"fired": False, "exact": False, "reason": "this kernel has no x", "cannot_see": []},
         "fexit": {"fired": True, "exact": True, "reason": "", "cannot_see": ["Multipath TCP"]},
     }
-    page = report.text({"6.1": {"release": "6.1.0-1", "date": "2026-01-02", "rungs": rungs}}, RECORD)
+    rungs["fexit"]["suite"] = {
+        "date": "2026-01-03",
+        "passed": 7,
+        "failed": ["test_x::test_y"],
+        "skipped": {"a": "no b"},
+    }
+    rungs["fexit"]["instructions_per_call"] = 500
+    line = {"status": "warning", "detail": "a | b", "fix": "do c"}
+    hosts = {"broken": {"as_it_must_be": True, "line": line}}
+    page = report.text({"6.1": {"release": "6.1.0-1", "date": "2026-01-02", "rungs": rungs, "hosts": hosts}}, RECORD)
     assert "| 6.1 | 6.1.0-1 | 2026-01-02 | - | exact |" in page
     assert "- **length**: not here: this kernel has no x" in page
     assert "- **fexit**: Multipath TCP" in page
+    assert "| 6.1 | 6.1.0-1 | - | 7, failed test_x::test_y (2026-01-03) |" in page
+    assert "- `a`: no b\n" in page
+    assert "| 6.1 | 6.1.0-1 | - | - | 500 (1.00) |" in page
+    assert "| 6.1 | broken | warning: a \\| b | do c | yes |" in page
 
 
 def test_one_line_where_the_emulator_is_missing(monkeypatch):
