@@ -79,8 +79,8 @@ OPERATIONS: Final = (
         query=queries.EventsQuery, filtered=True, also=(404,),
     ),
     Operation(
-        path="/v1/connections", name="listConnections", summary="The connections that ended last", tag="events",
-        answer=ConnectionPage, query=queries.EventsQuery, filtered=True, also=(404,),
+        path="/v1/connections", name="listConnections", summary="The connections that ended last, and open ones",
+        tag="events", answer=ConnectionPage, query=queries.EventsQuery, filtered=True, also=(404,),
     ),
     Operation(
         path="/v1/traces/{trace_id}", name="getTrace", summary="One trace's exchanges", tag="events", answer=Trace,

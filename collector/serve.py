@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,8 +19,9 @@ from collector import listening, service
 from collector.bus import Bus
 from collector.condition import Condition
 from collector.config import Config
+from collector.correlate import pools
 from collector.domain.events import Connection, Exchange, Summary
-from collector.domain.status import ObserverStatus
+from collector.domain.status import ObserverStatus, OpenConnection
 from collector.domain.watching import Told, WatchSettings
 from collector.kernel.self_test import SelfTest
 from collector.logging import Log
@@ -207,6 +208,10 @@ class Served:
     def status(self) -> ObserverStatus:
         """Return the newest snapshot."""
         return self._condition.status
+
+    def open_connections(self, accept: Callable[[OpenConnection], bool] | None, limit: int) -> list[OpenConnection]:
+        """Return the open connections that fit, newest first."""
+        return pools.open_connections(self._attached.correlator, accept, limit) if self._attached else []
 
     def _refresh(self) -> None:
         if self._attached:

@@ -3,7 +3,7 @@
 import msgspec
 
 from collector.domain.events import Connection, Exchange
-from collector.domain.status import Stream
+from collector.domain.status import OpenConnection, Stream
 
 
 class ExchangePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,13 +16,14 @@ class ExchangePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections that ended, newest first."""
+    """Connections that ended, newest first; beside the first page, those that are open."""
 
     items: list[Connection]
     next: str | None
     kept: int
     forgotten: int
     open: int  # connections open now; they are told when they end
+    standing: list[OpenConnection]  # of these, the newest `limit` that fit the filter and that a process spoke on
     streams: tuple[Stream, ...]  # of these, what is not HTTP, by service and peer
 
 

@@ -36,8 +36,8 @@ async def connections(request: Request) -> Response:
     asked, rest = query.split(query.pairs(request.scope["query_string"]), EventsQuery)
     terms, _ = query.terms(rest, asked.filter)
     before = cursor.read(state.epoch, asked.cursor)
-    status = state.observer.status()
-    items, following = state.connections.page(before=before, limit=asked.limit, accept=filters.predicate(terms))
+    status, accept = state.observer.status(), filters.predicate(terms)
+    items, following = state.connections.page(before=before, limit=asked.limit, accept=accept)
     return responses.json(
         ConnectionPage(
             items=items,
@@ -45,6 +45,7 @@ async def connections(request: Request) -> Response:
             kept=len(state.connections),
             forgotten=state.connections.evicted,
             open=status.open_connections,
+            standing=state.observer.open_connections(accept, asked.limit) if before is None else [],
             streams=status.streams,
         )
     )

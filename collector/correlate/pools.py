@@ -1,13 +1,15 @@
 """A census of connections: how many each service holds to whom, how many are busy, and what it reads besides HTTP."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from collector.correlate import text
 from collector.correlate.connection import NOT_HTTP, Connection
 from collector.correlate.correlator import Correlator
 from collector.domain.metrics import PoolFacts
-from collector.domain.observed import Changed, ChangeKind
-from collector.domain.status import Stream
+from collector.domain.observed import Changed, ChangeKind, Direction
+from collector.domain.status import OpenConnection, Stream
 
 if TYPE_CHECKING:
     from collector.domain.events import Role
@@ -88,3 +90,47 @@ def intake(correlator: Correlator, standing: Iterable[Changed]) -> dict[str, int
         if end is not None and end.service is not None:
             found[end.service] = found.get(end.service, 0) + change.received_bytes
     return found
+
+
+def open_connections(
+    correlator: Correlator, accept: Callable[[OpenConnection], bool] | None, limit: int
+) -> list[OpenConnection]:
+    """Return the open connections that fit, the newest ones, newest first.
+
+    Another thread may ask while records are taken: the list of them is copied at once, and each is told as it is then.
+    """
+    newest = reversed(list(correlator.connections()))
+    told = (_open_connection(correlator, one) for one in newest if _is_open(one))
+    return list(islice((one for one in told if one is not None and (accept is None or accept(one))), limit))
+
+
+def _open_connection(correlator: Correlator, connection: Connection) -> OpenConnection | None:
+    end = connection.end
+    if end is None:  # nobody moved a byte yet
+        return None
+    role: Role | None = "client" if connection.connect_ns else "server"
+    if connection.requests is not None:
+        role = "client" if connection.is_client else "server"
+    elif connection.joined:
+        role = None
+    sent, received = connection.sides[Direction.SENT], connection.sides[Direction.RECEIVED]
+    since = connection.connect_ns or connection.established_ns or connection.opened_at
+    return OpenConnection(
+        connection_id=connection.cookie,
+        since=text.timestamp(since + correlator.wall_offset_ns),
+        service=end.service,
+        role=role,
+        pid=end.pid,
+        comm=end.comm,
+        protocol="http/1.1" if connection.spoke else None,
+        local_ip=end.local_ip,
+        local_port=end.local_port,
+        peer_ip=end.peer_ip,
+        peer_port=end.peer_port,
+        exchanges=connection.exchanges,
+        under_way=len(connection.pending),
+        bytes_sent=sent.expected,
+        bytes_received=received.expected,
+        retransmits=connection.retransmits,
+        joined_mid=connection.joined,
+    )

@@ -1,5 +1,6 @@
 """How the observer itself is doing: one frozen snapshot, made by the drain loop, read by whoever serves."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,28 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     connections: int
     bytes_sent: int  # over these connections, since they were first seen
     bytes_received: int
+
+
+class OpenConnection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One connection that is open, as of its newest record; its bytes are how far its streams are known."""
+
+    connection_id: int
+    since: str  # RFC 3339: when the first end began to connect, or it was first seen
+    service: str | None
+    role: Role | None  # null: no request was seen yet, and nobody knows who connected
+    pid: int | None
+    comm: str | None
+    protocol: str | None  # "http/1.1" where HTTP was seen, else null
+    local_ip: str
+    local_port: int
+    peer_ip: str
+    peer_port: int
+    exchanges: int  # told
+    under_way: int  # requests that have no complete answer yet
+    bytes_sent: int
+    bytes_received: int
+    retransmits: int
+    joined_mid: bool
 
 
 class ObserverStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,4 +70,8 @@ class Observer(Protocol):
 
     def status(self) -> ObserverStatus:
         """Return the newest snapshot; safe to call from any thread."""
+        ...
+
+    def open_connections(self, accept: Callable[[OpenConnection], bool] | None, limit: int) -> list[OpenConnection]:
+        """Return the open connections that fit, the newest ones, newest first; safe to call from any thread."""
         ...

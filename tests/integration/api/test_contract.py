@@ -105,3 +105,29 @@ def test_what_is_observed_comes_back_exactly(service):
     assert {event["status_code"] for event in found["exchanges"]} == {503}
     page = service.json(f"/v1/exchanges?trace_id={trace}&status>=500&role=client")
     assert [event["trace_id"] for event in page["items"]] == [trace]
+
+
+def test_open_connections_are_listed_with_what_moved_on_them(service):
+    with tcp_pair() as (client, server):
+        ask, answer = request("/orders/8"), response()
+        port = client.getsockname()[1]
+        exchange(client, server, ask, answer)
+        client.sendall(ask)
+        mine = f"/v1/connections?pid={os.getpid()}"
+        server.recv(4096)
+        found = service.until(
+            mine, lambda one: {each["under_way"] for each in one["standing"] if port in ends(each)} == {1}
+        )
+        ours = {one["role"]: one for one in found["standing"] if port in ends(one)}
+        assert {one["role"]: (one["exchanges"], one["protocol"]) for one in ours.values()} == dict.fromkeys(
+            ("client", "server"), (1, "http/1.1")
+        )
+        assert (ours["client"]["bytes_sent"], ours["client"]["bytes_received"]) == (2 * len(ask), len(answer))
+        assert len(service.json("/v1/connections?limit=1")["standing"]) == 1
+        assert service.json("/v1/connections?comm=nobody")["standing"] == []
+    service.until(mine, lambda one: not any(port in ends(each) for each in one["standing"]))
+
+
+def ends(connection):
+    """Its two ports."""
+    return connection["local_port"], connection["peer_port"]

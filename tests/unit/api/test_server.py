@@ -21,6 +21,9 @@ class Observer:
     def status(self):
         return status(at_ns=time.monotonic_ns())
 
+    def open_connections(self, accept, limit):
+        return []
+
 
 @pytest.fixture
 def logged():
