@@ -1,7 +1,7 @@
 """What the worker tells about itself: latencies, Prometheus metrics, the resilience snapshot, health."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from hdrh.histogram import HdrHistogram
@@ -132,12 +132,12 @@ def app(state: WorkerState) -> Starlette:
 
     async def latency(_: Request) -> Response:
         both = {"total_us": state.latencies.total, "call_us": state.latencies.call}
-        return JSONResponse(
-            {
-                name: {quantile: one.get_value_at_percentile(at) for quantile, at in _QUANTILES.items()}
-                for name, one in both.items()
-            }
-        )
+        body: dict[str, Any] = {
+            name: {quantile: one.get_value_at_percentile(at) for quantile, at in _QUANTILES.items()}
+            for name, one in both.items()
+        }
+        body["histograms"] = {name: one.encode().decode("ascii") for name, one in both.items()}
+        return JSONResponse(body)
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "pass"}, media_type="application/health+json")
