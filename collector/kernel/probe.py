@@ -15,6 +15,7 @@ from collector.kernel.broker import BrokerClient
 from collector.kernel.errors import LoaderFailed, NoRung
 from collector.kernel.request import LoadReply, LoadRequest
 from collector.kernel.ring import CpuStates, Hints, Ring
+from collector.kernel.rungs import BY_NAME
 
 _REPLY_LIMIT: Final = 1 << 20
 _DESCRIPTOR_LIMIT: Final = 128
@@ -49,7 +50,7 @@ class Probe:
         if reply.problem:
             raise LoaderFailed(reply.problem)
         if reply.rung is None:
-            raise NoRung({result.name: result.reason for result in reply.tried})
+            raise NoRung({one.name: f"{one.reason} ({BY_NAME[one.name].needs})" for one in reply.tried})
         events, cpus, hints, *rest = descriptors
         tables, self._attachments = rest[: reply.tables], rest[reply.tables :]
         broker.hand_over(tables, programs=len(reply.programs))

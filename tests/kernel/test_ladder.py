@@ -1,6 +1,8 @@
 """The next rung is taken where one is refused, or loads and does not tell what happened."""
 
 import os
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -51,20 +53,41 @@ def test_a_program_that_the_verifier_rejects(climb, monkeypatch):
     assert loader.refused(reply).startswith(f"warning: rung {reply.rung} in place of a better one: {best}: ")
 
 
-def test_a_tracepoint_that_means_something_else(climb, monkeypatch):
+def test_a_tracepoint_or_function_that_means_something_else(climb, monkeypatch):
+    best = climb().rung
     read = loader.btf.read_kernel_types
 
     def swapped(blob, functions):
         types = read(blob, functions)
-        points = dict(types.tracepoints)
-        if "sock_send_length" not in points:
-            pytest.skip("cannot be done on this kernel: it has no length tracepoints")
-        points["sock_send_length"] = points["sock_recv_length"]
-        return msgspec.structs.replace(types, tracepoints=points)
+        points, known = dict(types.tracepoints), dict(types.functions)
+        if best == "length":
+            points["sock_send_length"] = points["sock_recv_length"]
+        else:
+            known["tcp_sendmsg"] = known["tcp_recvmsg"]
+        return msgspec.structs.replace(types, tracepoints=points, functions=known)
 
     monkeypatch.setattr(loader.btf, "read_kernel_types", swapped)
     reply = climb()
-    first = reply.tried[0]
-    assert (first.name, first.loaded, first.fired) == ("length", True, False)
-    assert "known calls were not recorded" in first.reason
-    assert reply.rung not in (None, "length")
+    (wrong,) = [result for result in reply.tried if result.name == best]
+    assert (wrong.loaded, wrong.fired) == (True, False)
+    assert "known calls were not recorded" in wrong.reason
+    assert reply.rung not in (None, best)
+
+
+HIDDEN = """
+for folder in /sys/kernel/btf /lib/modules /var/cache/netscope; do
+    [ ! -d $folder ] || mount -t tmpfs -o mode=700 hidden $folder || exit 99
+done
+exec "$@"
+"""
+
+
+def test_no_rung_left_is_the_end_and_says_what_would_be_needed():
+    """Neither BTF nor headers nor compiled programs."""
+    command = ["unshare", "--mount", "sh", "-c", HIDDEN, "sh", sys.executable, "-m", "collector", "watch", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert f"neither BTF nor kernel headers: apt-get install linux-headers-{os.uname().release}" in ended.stderr
+    for needed in ("fexit: trampolines want BTF (wants BPF trampolines", "CONFIG_HAVE_SYSCALL_TRACEPOINTS"):
+        assert needed in ended.stderr
