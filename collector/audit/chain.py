@@ -13,27 +13,21 @@ FINGERPRINT: Final = 16  # digits of a public key's SHA-256 that name it
 _LONGEST_GAP: Final = 24 * 31  # hours without a collector that get a manifest each; a longer gap shows as a jump
 
 
-def due(
-    receipts: Iterable[Receipt], unfinished: Sequence[tuple[int, int]], *, at_once: bool = False
-) -> list[Receipt] | None:
-    """Return the receipts of the next manifest, in order, or None where none is due.
+def due(noted: Iterable[tuple[int, int]], unfinished: Iterable[tuple[int, int]], *, at_once: bool = False) -> list[int]:
+    """Return the segments of the next manifest, in order; none where none is due.
 
-    `unfinished` are (number, hour) of segments without a receipt, the open one too. A manifest covers segments of one
-    hour that follow one another; it is due when the next one is of another hour (the clock may have been set back);
-    `at_once`: with all there is (the end of a run).
+    Both are (number, hour) of segments: `noted` have a receipt and no manifest yet, `unfinished` have no receipt,
+    the open one too. A manifest covers segments of one hour that follow one another; it is due when the next one is of
+    another hour (the clock may have been set back); `at_once`: with all there is (the end of a run).
     """
-    found = list(receipts)
     waiting = min(unfinished, default=None)
-    if waiting is not None:
-        found = [one for one in found if one.segment < waiting[0]]
+    found = sorted(one for one in noted if waiting is None or one < waiting)
     if not found:
-        return None
-    part = list(itertools.takewhile(lambda one: one.hour == found[0].hour, found))
-    if len(part) < len(found):
-        return part
-    if waiting is not None:
-        return part if waiting[1] != part[0].hour else None
-    return part if at_once else None
+        return []
+    hour = found[0][1]
+    part = [number for number, _ in itertools.takewhile(lambda one: one[1] == hour, found)]
+    after = found[len(part)][1] if len(part) < len(found) else waiting[1] if waiting else None
+    return part if (at_once if after is None else after != hour) else []
 
 
 def following(

@@ -76,8 +76,17 @@ def save_receipt(files: SpoolFiles, receipt: Receipt) -> None:
 
 def receipts(files: SpoolFiles) -> Iterator[Receipt]:
     """Return the receipts that no manifest has covered yet, in order."""
-    for path in sorted(files.receipts.glob("[0-9]*.json")):
+    for path in _receipt_paths(files):
         yield msgspec.json.decode(path.read_bytes(), type=Receipt)
+
+
+def read_receipt(files: SpoolFiles, segment: int) -> Receipt:
+    """Return a segment's receipt."""
+    return msgspec.json.decode(receipt_path(files, segment).read_bytes(), type=Receipt)
+
+
+def _receipt_paths(files: SpoolFiles) -> list[Path]:
+    return sorted(files.receipts.glob("[0-9]*.json"))
 
 
 def kept_manifests(files: SpoolFiles) -> list[KeptManifest]:
@@ -97,9 +106,9 @@ def last_manifest(files: SpoolFiles) -> tuple[Manifest, str] | None:
 def save_manifest(files: SpoolFiles, made: Manifest) -> None:
     """Note it durably; the receipts it covers are not needed any more."""
     write_durably(files.manifests / f"{made.number:08d}.sha256", made.encode())
-    for receipt in receipts(files):
-        if receipt.segment <= made.segment:
-            receipt_path(files, receipt.segment).unlink()
+    for path in _receipt_paths(files):
+        if int(path.stem) <= made.segment:
+            path.unlink()
 
 
 def forget_old_manifests(files: SpoolFiles) -> None:
@@ -114,6 +123,7 @@ def forget_old_manifests(files: SpoolFiles) -> None:
 
 def known_seq(files: SpoolFiles) -> int:
     """Return the last sequence number that the notes know of."""
-    seq = max((receipt.last for receipt in receipts(files)), default=0)
+    newest = _receipt_paths(files)[-1:]
+    seq = read_receipt(files, int(newest[0].stem)).last if newest else 0
     last = last_manifest(files)
     return max(seq, last[0].last if last else 0)

@@ -25,7 +25,8 @@ from collector.audit.stores.store import Store
 _SETTLE_S: Final = 2.0  # for a request that was given up and may still be carried out
 _POISONED_S: Final = 60.0  # before a segment that only a person can help is tried again
 _FIRST_PAUSE_S: Final = 0.1
-_AT_ONCE: Final = 16  # segments that are handed to the threads after one look at the directory
+_AT_ONCE: Final = 256  # segments that are handed to the threads after one look at the directory, at most
+_AT_ONCE_BYTES: Final = 1 << 26  # of them together: what is shipped within a second
 
 Tell = Callable[..., None]
 
@@ -71,13 +72,14 @@ class Shipper:
         self.shipped = Shipped()
         self._last = notes.last_manifest(files)
         self._noted: dict[int, int] = {}  # segments in the store that no manifest covers yet, and their hours
+        self._listed: list[SegmentFile] = []  # as of this step
         self._read_notes()
 
     def _read_notes(self) -> None:
         """Take up what the run before noted."""
         if self._last:
             self.shipped.anchor = self._last[1]
-        for receipt in list(notes.receipts(self._files)):
+        for receipt in notes.receipts(self._files):
             if receipt.segment <= self._covered():  # left over from a run that was cut off
                 notes.receipt_path(self._files, receipt.segment).unlink()
             else:
@@ -88,6 +90,7 @@ class Shipper:
         if time.monotonic() < self._course.not_before:
             return False
         try:
+            self._listed = self._files.listed()
             more = self._ship()
             self._release()
             more = self._write_manifest(closing=closing) or more
@@ -106,8 +109,10 @@ class Shipper:
     @property
     def idle(self) -> bool:
         """Tell whether everything is in the store, manifests too."""
-        manifests_done = all(kept.done.exists() for kept in notes.kept_manifests(self._files))
-        return not self._waiting() and not self._noted and manifests_done
+        if self._noted or any(not kept.done.exists() for kept in notes.kept_manifests(self._files)):
+            return False
+        self._listed = self._files.listed()
+        return not self._waiting()
 
     def _waiting(self) -> list[SegmentFile]:
         """Return the sealed segments that are not in the store yet."""
@@ -116,7 +121,7 @@ class Shipper:
     def _unfinished(self) -> list[SegmentFile]:
         """Return the segments, the open one too, that are not in the store yet."""
         covered = self._covered()
-        return [one for one in self._files.listed() if one.number > covered and one.number not in self._noted]
+        return [one for one in self._listed if one.number > covered and one.number not in self._noted]
 
     def _covered(self) -> int:
         return self._last[0].segment if self._last else 0
@@ -132,8 +137,8 @@ class Shipper:
         if self._course.tries:
             self._store.head(chain.key_name("probe"))  # cheap: while the store is away nothing is packed in vain
         self._settle()
-        count = _AT_ONCE if self._course.tries == 0 else 1
-        listed = self._files.listed()
+        count = _count_at_once(ready) if self._course.tries == 0 else 1
+        listed = self._listed = self._files.listed()  # once more: whatever is sealed has its follower here
         place = {one.number: at for at, one in enumerate(listed)}
         running = [
             (one, self._threads.submit(self._ship_segment, one, itertools.islice(listed, place[one.number] + 1, None)))
@@ -166,7 +171,7 @@ class Shipper:
         self._course.doubt = False
 
     def _ship_segment(self, segment: SegmentFile, later: Iterable[SegmentFile]) -> None:
-        cut = next((first for one in later if (first := _first_seq(one))), None)
+        cut = self._cut(segment, later)
         first = _first_seq(segment) or cut
         if first is None:  # no record, none behind it: nothing that a sequence could tell
             last = max((one.last for one in notes.receipts(self._files)), default=notes.known_seq(self._files))
@@ -195,6 +200,14 @@ class Shipper:
         self.shipped.objects += len(stored)
         self.shipped.events += packed.events
 
+    def _cut(self, segment: SegmentFile, later: Iterable[SegmentFile]) -> int | None:
+        """Return where the records of the segments behind this one begin."""
+        while True:
+            try:
+                return next((first for one in later if (first := _first_seq(one))), None)
+            except FileNotFoundError:  # sealed since that look at the directory
+                later = [one for one in self._files.listed() if one.number > segment.number]
+
     def _keep_aside(self, segment: SegmentFile) -> None:
         """Keep a damaged segment for a person to look at."""
         with contextlib.suppress(FileExistsError):
@@ -211,21 +224,19 @@ class Shipper:
         The newest one stays: it says where the sequence goes on.
         """
         covered = self._covered()
-        for segment in self._files.listed()[:-1]:
+        for segment in self._listed[:-1]:
             if not segment.sealed or (segment.number > covered and segment.number not in self._noted):
                 return
             segment.path.unlink(missing_ok=True)
 
     def _write_manifest(self, *, closing: bool) -> bool:
         """Write the next manifest where one is due; tell whether another may be."""
-        unfinished = [(one.number, one.hour) for one in self._unfinished()]
-        hours = {hour for _, hour in unfinished} | set(self._noted.values())
-        if not self._noted or (len(hours) == 1 and not closing):
-            return False
-        part = chain.due(notes.receipts(self._files), unfinished, at_once=closing)
+        unfinished = ((one.number, one.hour) for one in self._unfinished())
+        part = chain.due(self._noted.items(), unfinished, at_once=closing)
         if not part:
             return False
-        made, _ = chain.following(part, self._writer, self._public_digest, self._last)
+        receipts = [notes.read_receipt(self._files, number) for number in part]
+        made, _ = chain.following(receipts, self._writer, self._public_digest, self._last)
         notes.save_manifest(self._files, made)
         self._last = (made, digest(made.encode()))
         self._noted = {number: hour for number, hour in self._noted.items() if number > made.segment}
@@ -291,6 +302,16 @@ class Shipper:
         if self.shipped.problem:
             self._tell("store accepts again", place=self._store.place)
         self.shipped.problem = self.shipped.fix = ""
+
+
+def _count_at_once(ready: list[SegmentFile]) -> int:
+    """Return how many of these to take on together: not so much that an order has to wait for long."""
+    total = 0
+    for count, segment in enumerate(ready[:_AT_ONCE]):
+        total += segment.path.stat().st_size
+        if total > _AT_ONCE_BYTES:
+            return max(1, count)
+    return min(len(ready), _AT_ONCE)
 
 
 def _first_seq(segment: SegmentFile) -> int | None:

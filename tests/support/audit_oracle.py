@@ -127,6 +127,16 @@ def archived_in_bucket(client, bucket):
     return lines, keys, versions
 
 
+def doubled(client, bucket):
+    """Say of each name with more than one version when each came to be."""
+    found: dict[str, list[str]] = {}
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for one in page.get("Versions", ()):
+            about = f"{one['LastModified'].isoformat()} {one['ETag']} {one['VersionId']}"
+            found.setdefault(one["Key"], []).append(about)
+    return {key: about for key, about in found.items() if len(about) > 1}
+
+
 def archived_in_folder(folder):
     lines, keys = [], []
     for path in sorted(folder.glob("audit/v1/service=*/**/*.zst")):

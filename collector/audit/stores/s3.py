@@ -78,13 +78,29 @@ class S3Store:
             raise StoreProblem(f"{key}: the store holds something else than was sent", refusal="ambiguous")
 
     def head(self, key: str) -> Held | None:
-        """Ask for what is there."""
+        """Ask for what is there.
+
+        A gateway that was killed between a version and its link says at first that there is nothing, and mends it while
+        it says so (seen on RGW 16.2: 26 of 53 that were listed): where versions are kept, their list decides.
+        """
+        found = self._head(key)
+        if found is None and not self.refuses_overwriting and (version := self._latest(key)):
+            return self._head(key, VersionId=version)
+        return found
+
+    def _head(self, key: str, **which: str) -> Held | None:
         try:
             with _translating(key):
-                said = self._client.head_object(Bucket=self._bucket, Key=key)
+                said = self._client.head_object(Bucket=self._bucket, Key=key, **which)
         except ObjectMissing:
             return None
         return Held(said["ContentLength"], said["ETag"].strip('"'), said["Metadata"])
+
+    def _latest(self, key: str) -> str:
+        """Return the version that the bucket's index has for this very name, or nothing."""
+        with _translating(key):
+            page = self._client.list_object_versions(Bucket=self._bucket, Prefix=key, MaxKeys=4)
+        return next((one["VersionId"] for one in page.get("Versions", ()) if one["Key"] == key and one["IsLatest"]), "")
 
     def get(self, key: str) -> Iterator[bytes]:
         """Read it a little at a time."""

@@ -1,6 +1,6 @@
 """An S3 client of botocore (what boto3's clients are), with a third of the usual memory.
 
-botocore reads the descriptions of all operations, regions and services; the archive needs seven operations and one
+botocore reads the descriptions of all operations, regions and services; the archive needs eight operations and one
 endpoint that is given. The rest is left undecoded. docs/decisions/0402.
 """
 
@@ -17,7 +17,7 @@ from collector.audit.credentials import Credentials
 from collector.audit.settings import StoreSettings
 
 _OPERATIONS: Final = frozenset({
-    "PutObject", "HeadObject", "GetObject", "ListObjectsV2", "HeadBucket", "GetBucketVersioning",
+    "PutObject", "HeadObject", "GetObject", "ListObjectsV2", "ListObjectVersions", "HeadBucket", "GetBucketVersioning",
     "GetObjectLockConfiguration",
 })  # fmt: skip
 _RawObject: Final = dict[str, msgspec.Raw]

@@ -11,7 +11,7 @@ from tests.support import rgw
 from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, archived_in_folder, judge
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
-KILLS = int(os.environ.get("KILLS", "1000" if FULL else "100"))
+KILLS = int(os.environ.get("KILLS", "1000" if FULL else "300"))
 
 
 def campaign(settings, kills, *, seed, environment=rgw.ENVIRONMENT):
@@ -36,7 +36,8 @@ def campaign(settings, kills, *, seed, environment=rgw.ENVIRONMENT):
 def test_killed_at_random_moments_with_a_real_gateway(gateway, bucket_name, settings, capsys):
     began = time.monotonic()
     gateway.bucket(bucket_name)
-    ledger = campaign(settings(gateway.settings(bucket_name), queue_events=2000), KILLS, seed=20261121)
+    wanted = settings(gateway.settings(bucket_name), queue_events=2000, segment_bytes=200_000)  # tens a second, at most
+    ledger = campaign(wanted, KILLS, seed=20261121)
     lines, _, versions = archived_in_bucket(gateway.client(), bucket_name)
     found = judge(ledger, lines, versions)
     with capsys.disabled():

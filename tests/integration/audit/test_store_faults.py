@@ -1,13 +1,19 @@
 """The gateway goes away, hangs, dies, is full, refuses: nothing is lost, nothing is there twice, capture does not notice."""
 
+import hashlib
+import itertools
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from collector.audit.errors import StoreProblem
+from collector.audit.stores.opening import open_store
 from tests.support import rgw
-from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, judge
+from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, doubled, judge
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
 RATE = 2000
@@ -90,9 +96,49 @@ def test_every_fault_of_the_gateway(own_gateway, settings, locks, capsys):
     found = judge(ledger, lines, versions)
     with capsys.disabled():
         print(f"\n{json.dumps(told, indent=1)}\n{run.closed}\n{found}")
-    assert found.sound
+    assert found.sound, (doubled(own_gateway.client(), "audit"), b"".join(run.errors).decode())
     assert found.issued == found.acknowledged == found.archived
     assert run.closed["lost"] == {}
+
+
+@pytest.mark.timeout(1200)
+def test_a_version_without_its_link_is_not_taken_for_missing(own_gateway, capsys):
+    """A gateway killed in the middle of a put says 404 once although the version is there: it must not be put again."""
+    own_gateway.bucket("audit", locks=True)
+    store = open_store(own_gateway.settings("audit", connect_timeout_s=1.0, read_timeout_s=1.0), rgw.ENVIRONMENT)
+    asked = own_gateway.client()
+    cut_off, there = 0, 0
+    for kill in range(200 if FULL else 12):
+        keys = put_until_killed(own_gateway, store, f"k{kill}")
+        own_gateway.call("respawn", "rgw")
+        for key in keys:
+            listed = asked.list_object_versions(Bucket="audit", Prefix=key).get("Versions", [])
+            assert (store.head(key) is not None) == bool(listed), key
+            cut_off, there = cut_off + 1, there + len(listed)
+    with capsys.disabled():
+        print(f"\n{cut_off} puts cut off, {there} of them are there, and seen")
+    assert cut_off
+
+
+def put_until_killed(gateway, store, name):
+    """Put objects from four threads until the gateway is killed; return the names of those that were cut off."""
+
+    def put(thread):
+        for number in itertools.count():
+            key, body = f"{name}-{thread}-{number}", b"x" * 2000
+            try:
+                store.put(key, body, md5=hashlib.md5(body).digest(), about={})
+            except StoreProblem:
+                return key
+            begun.set()
+        raise AssertionError
+
+    begun = threading.Event()
+    with ThreadPoolExecutor(4) as threads:
+        putting = [threads.submit(put, thread) for thread in range(4)]
+        assert begun.wait(30)
+        gateway.call("sig", "rgw", "KILL")
+        return [one.result() for one in putting]
 
 
 @pytest.mark.timeout(3000)

@@ -21,30 +21,30 @@ def receipt(segment, hour, first, count):
 
 
 def test_an_hour_is_due_once_a_later_one_has_begun_and_its_segments_are_stored():
-    first, second = receipt(1, HOUR, 1, 5), receipt(2, HOUR, 6, 5)
-    assert due([first, second], [(3, HOUR)]) is None
-    assert due([first], [(2, HOUR), (3, HOUR + 1)]) is None
-    assert due([first, second], [(3, HOUR + 1)]) == [first, second]
-    assert due([first, second, receipt(3, HOUR + 1, 11, 1)], []) == [first, second]
+    assert due([(1, HOUR), (2, HOUR)], [(3, HOUR)]) == []
+    assert due([(1, HOUR)], [(2, HOUR), (3, HOUR + 1)]) == []
+    assert due([(2, HOUR), (1, HOUR)], [(3, HOUR + 1)]) == [1, 2]
+    assert due([(1, HOUR), (2, HOUR), (3, HOUR + 1)], []) == [1, 2]
 
 
 def test_a_clock_that_is_set_back_ends_a_manifest_as_one_that_goes_on():
     ahead, back = receipt(1, HOUR + 5000, 1, 5), receipt(2, HOUR, 6, 5)
-    assert due([ahead, back], []) == [ahead]
-    assert due([ahead], [(2, HOUR)]) == [ahead]
+    assert due([(1, HOUR + 5000), (2, HOUR)], []) == [1]
+    assert due([(1, HOUR + 5000)], [(2, HOUR)]) == [1]
     made = chain_of([[ahead], [back], [receipt(3, HOUR + 1, 11, 1)]])
     assert [one.hour for one in made] == [hour_text(HOUR + 5000), hour_text(HOUR), hour_text(HOUR + 1)]
 
 
 def test_the_end_of_a_run_takes_what_is_there():
-    first = receipt(1, HOUR, 1, 5)
-    assert due([first], []) is None
-    assert due([first], [], at_once=True) == [first]
-    assert due([], [], at_once=True) is None
+    assert due([(1, HOUR)], []) == []
+    assert due([(1, HOUR)], [], at_once=True) == [1]
+    assert due([(1, HOUR)], [(2, HOUR)], at_once=True) == []
+    assert due([], [], at_once=True) == []
 
 
 def test_a_segment_in_between_that_is_not_stored_holds_the_manifest_back():
-    assert due([receipt(1, HOUR, 1, 5), receipt(3, HOUR + 1, 9, 1)], [(2, HOUR)]) is None
+    assert due([(1, HOUR), (3, HOUR + 1)], [(2, HOUR)]) == []
+    assert due([(3, HOUR + 1)], [(2, HOUR)]) == []
 
 
 def chain_of(parts, key=""):
