@@ -64,7 +64,3 @@ class Bus:
     def losses(self) -> dict[str, int]:
         """Return events that a subscriber lost, by reason."""
         return {f"{one.name}_full": one.lost for one in self._mailboxes if one.lost}
-
-    def depths(self) -> dict[str, int]:
-        """Return how many events wait, by subscriber."""
-        return {one.name: one.waiting for one in self._mailboxes}

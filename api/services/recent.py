@@ -83,11 +83,6 @@ class Recent(Generic[EventT]):
     def __iter__(self) -> Iterator[Entry[EventT]]:
         return iter(self._entries)
 
-    @property
-    def newest_seq(self) -> int:
-        """Return the newest `seq` kept, 0 where nothing is."""
-        return self._entries[-1].event.seq if self._entries else 0
-
     def page(
         self, *, before: int | None, limit: int, accept: Callable[[EventT], bool] | None
     ) -> tuple[list[EventT], int | None]:

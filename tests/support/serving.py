@@ -14,11 +14,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.support.running import Running
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 
 
-class Service:
+class Service(Running):
     """One service as a subprocess."""
 
     def __init__(self, *options, env=None, listen="127.0.0.1:0", wait=True):
@@ -99,19 +101,9 @@ class Service:
         self.stderr += rest.decode()
         return self.process.returncode
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if self.process.poll() is None:
-            if kind is None:
-                self.stop()
-            else:
-                self.process.kill()
-                self.process.wait()
-                self.read()
-                sys.stderr.write(self.stderr[-4000:])
-        self.process.stderr.close()
+    def failed(self):
+        self.read()
+        sys.stderr.write(self.stderr[-4000:])
 
 
 def drained(sock):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests.support import preloaded
+from tests.support.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # more where the machine is emulated
@@ -17,7 +18,7 @@ READY_S = 20.0 * PATIENCE
 _START = preloaded.Collector if os.environ.get("TEST_PRELOADED") else subprocess.Popen
 
 
-class Watch:
+class Watch(Running):
     """One watch as a subprocess: start, do something, stop, look at what was seen."""
 
     def __init__(self, *options, env=None, rung=None):
@@ -66,19 +67,6 @@ class Watch:
         self.summary = lines.pop()
         self.events = lines
         return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if self.process.poll() is None:
-            if kind is None:
-                self.stop()
-            else:
-                self.process.kill()
-                self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
 
     def exchanges(self, role=None):
         return [e for e in self.events if e["kind"] == "exchange" and role in (None, e["role"])]

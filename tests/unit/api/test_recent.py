@@ -15,11 +15,12 @@ def filled(count, limit=1 << 20, **fields):
 
 def test_pages_go_from_the_newest_to_the_oldest_without_holes_while_more_comes():
     kept = filled(10)
-    seen, before = [], None
+    seen, before, newest = [], None, 10
     while True:
         items, before = kept.page(before=before, limit=3, accept=None)
         seen += [event.seq for event in items]
-        kept.add([exchange(seq=kept.newest_seq + 1)])
+        newest += 1
+        kept.add([exchange(seq=newest)])
         if before is None:
             break
     assert seen == list(range(10, 0, -1))
