@@ -156,7 +156,13 @@ def ask(name: str, wanted: str) -> list[dict[str, Any]]:
         warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
         command = [str(ROOT / ".venv/bin/python"), "-m", "tests.vm.hosts", "--inside", str(cache), "--only", wanted]
         environment = {"HEADERS": str(held.root / "usr/src")}
-        done = run(kernel, command, settings=Settings(seconds=3600, environment=environment), share=STORE / "share")
+        done = run(
+            kernel,
+            command,
+            settings=Settings(seconds=3600, environment=environment),
+            share=STORE / "share",
+            sink=sys.stderr.buffer,
+        )
     told = [json.loads(line) for line in done.output.splitlines() if line.startswith('{"told"')]
     if done.status:
         told.append({"told": "host", "name": "the machine", "complaints": [done.output[-3000:]], "line": {}})
