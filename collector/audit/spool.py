@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.audit.frames import HEADER_SIZE, Damage, Frame, Header, frame
-from collector.audit.spool_files import SegmentFile, SpoolFiles, fsync_directory, header_of, records
+from collector.audit.spool_files import SegmentFile, SpoolFiles, fsync_directory, header_of, records, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ class Spool:
         seq = self.next_seq
         data = b"".join([frame(seq + n, payload) for n, payload in enumerate(payloads)])
         try:
-            _write_all(self._descriptor, data)
+            write_all(self._descriptor, data)
             os.fdatasync(self._descriptor)
         except OSError:
             self._abandon()
@@ -89,7 +89,7 @@ class Spool:
         header = Header(number=number, first_seq=self.next_seq, hour=hour, writer=bytes.fromhex(self.writer))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(descriptor, header.encode())
+            write_all(descriptor, header.encode())
             os.fdatasync(descriptor)
             fsync_directory(self.files.segments)
         except OSError:
@@ -183,9 +183,3 @@ def _seal_or_clear(files: SpoolFiles, segment: SegmentFile) -> None:
 
 def _seal(files: SpoolFiles, segment: SegmentFile) -> None:
     segment.path.rename(files.path_of(segment.number, segment.hour, sealed=True))
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]

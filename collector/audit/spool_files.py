@@ -156,17 +156,28 @@ def fsync_directory(path: Path) -> None:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and durable when this returns."""
+    beside = write_beside(path, data, 0o600)
+    beside.rename(path)
+    fsync_directory(path.parent)
+
+
+def write_beside(path: Path, data: bytes, mode: int) -> Path:
+    """Write what is to become `path` into a file next to it; return that one. Its bytes are durable, not its name."""
     beside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, data)
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
-    beside.rename(path)
-    fsync_directory(path.parent)
+    return beside
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it, however little a call takes."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def header_of(segment: SegmentFile) -> Header | None:

@@ -8,7 +8,7 @@ from hashlib import md5 as md5_of
 from pathlib import Path
 
 from collector.audit.errors import ObjectExists, ObjectMissing, StoreProblem
-from collector.audit.spool_files import CHUNK, fsync_directory
+from collector.audit.spool_files import CHUNK, fsync_directory, write_beside
 from collector.audit.stores.store import Held, Listed
 
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -32,15 +32,7 @@ class DirectoryStore:
         path = self._root / key
         try:
             self._make(path.parent)
-            beside = path.with_name(f".{path.name}.new")
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-            try:
-                left = memoryview(body)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
+            beside = write_beside(path, body, 0o640)
             try:
                 os.link(beside, path)
             except FileExistsError as there:
