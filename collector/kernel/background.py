@@ -66,8 +66,10 @@ class Background:
 
 
 def apply(pid: int, policy: int) -> None:
-    """Set the policy of all threads of a process; what may not be set stays as it is."""
+    """Set the policy of a process's threads, but of one that answers people; what may not be set stays as it is."""
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(OSError):
-                os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
+                number = int(thread.name)
+                if os.sched_getscheduler(number) != os.SCHED_OTHER:
+                    os.sched_setscheduler(number, policy, os.sched_param(0))

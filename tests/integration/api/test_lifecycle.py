@@ -76,6 +76,11 @@ def test_what_parses_bytes_and_serves_has_no_privilege_in_any_thread():
             assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE), status
             assert re.search(r"^CapPrm:\t0+$", status, re.MULTILINE)
             assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE)
+        # the broker puts the others into the background and back; who answers people stays what it is
+        for _ in range(10):
+            policies = [os.sched_getscheduler(int(thread.name)) for thread in threads]
+            assert policies.count(os.SCHED_OTHER) == 1
+            time.sleep(0.03)
 
 
 def test_a_low_port_is_bound_before_root_is_given_up():
