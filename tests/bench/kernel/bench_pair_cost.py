@@ -87,7 +87,7 @@ def measure(rung):
 
 def main():
     figures = []
-    for rung, targets in (("length", (600, 250, 0)), ("exit", (None, None, None))):
+    for rung, targets in (("length", (600, 250, 0)), ("exit", (None, None, None)), ("enter", (None, None, None))):
         results = measure(rung)
         base_pair, base_call = (statistics.median(column) for column in zip(*results["none"], strict=True))
         observed = statistics.median(one[0] for one in results["observed"]) - base_pair
