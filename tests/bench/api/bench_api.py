@@ -13,10 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from collector.kernel import canary
 from tests.support.figures import measured, write
 from tests.support.listeners import Listeners
 from tests.support.serving import Service
 from tests.support.steady import COMM, traffic
+from tests.support.watching import Watch
 
 COMMAND = "python -m tests.bench.api.bench_api"
 EXCHANGES = 5_000  # a second, as the observer tells them: each end is one
@@ -179,8 +181,32 @@ def fan_out():
     )
 
 
+def timing():
+    """What it adds to a send and receive that the kernel times the programs: on and off by turns."""
+    switch = Path("/proc/sys/kernel/bpf_stats_enabled")
+    before = switch.read_text()
+    Path("/proc/self/comm").write_text("bench-timing")
+    spent = {"0": [], "1": []}
+    try:
+        with Watch("--comm", "bench-timing") as watch:
+            for _ in range(40):
+                for state, costs in spent.items():
+                    switch.write_text(state)
+                    costs.append(canary.pair_cost_ns())
+            switch.write_text("0")
+            watch.stop()
+    finally:
+        switch.write_text(before)
+    off, on = (min(costs) for costs in spent.values())
+    figure(
+        "what timing the programs adds to a send and receive", on - off, "ns", None,
+        "kernel.bpf_stats_enabled off and on by turns, 40 times each, the least of each; both ends observed", baseline=round(off),
+    )  # fmt: skip
+
+
 def main():
     try:
+        timing()
         rest_and_cost()
         fan_out()
     finally:
