@@ -91,7 +91,7 @@ HOSTS = (
 
 
 def _collector(host: Host, script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    shell = f'{script}\nexec "$@"'
+    shell = f'{{\n{script}\n:\n}} >/dev/null\nexec "$@"'
     command = [*host.within, "sh", "-c", shell, "sh", *host.becomes, sys.executable, "-m", "collector", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -142,7 +142,7 @@ def inside(cache: str, wanted: str) -> None:
         line: dict[str, str] = {}
         try:
             said, line = complaints(host)
-        except (AssertionError, StopIteration, OSError, subprocess.SubprocessError) as problem:
+        except (AssertionError, StopIteration, OSError, ValueError, subprocess.SubprocessError) as problem:
             said = [repr(problem)[:2000]]
         tell("host", name=host.name, complaints=said, line=line, seconds=round(time.monotonic() - started, 1))
 
