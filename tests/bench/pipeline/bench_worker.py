@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+from aiokafka import AIOKafkaConsumer
 from hdrh.histogram import HdrHistogram
 
 from pipeline.simulators.hostile_api import OK, HostileApi
@@ -76,20 +78,20 @@ async def bare(url: str, count: int) -> float:
         return count / (time.perf_counter() - began)
 
 
-class _Raw(asyncio.Protocol):
+class _Line(asyncio.Protocol):
     """A connection of the barest client there is: it counts bytes."""
 
-    def __init__(self, answered: Callable[["_Raw"], None]) -> None:
+    def __init__(self, answered: Callable[["_Line"], None]) -> None:
         self._answered = answered
         self._left = 0
-        self.due = 0.0
+        self.since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def ask(self, request: bytes, due: float) -> None:
-        self._left, self.due = len(OK), due
+    def ask(self, request: bytes, since: float) -> None:
+        self._left, self.since = len(OK), since
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -98,31 +100,49 @@ class _Raw(asyncio.Protocol):
             self._answered(self)
 
 
-async def raw(url: str, rate: float, count: int) -> dict[str, float]:
-    """Ask at a rate with next to no client; return the quantiles of the latency: the API, the kernel and the machine."""
-    parts, free, took = urlsplit(url), list[_Raw](), list[float]()
-    done = asyncio.Event()
+class _Barest:
+    """The barest worker there is: from Kafka to bare sockets, without a policy, a commit, or a look at the record."""
 
-    def answered(line: _Raw) -> None:
-        took.append(time.perf_counter() - line.due)
-        free.append(line)
-        if len(took) == count:
-            done.set()
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+        path = self._parts.path.encode()
+        head = b"POST %s/orders HTTP/1.1\r\nHost: api\r\nContent-Length: %d\r\n\r\n" % (path, len(BODY))
+        self._request = head + BODY
+        self._free: list[_Line] = []
+        self._waiting: deque[float] = deque()
+        self.took: list[float] = []
 
-    for _ in range(PLACES):
-        _, line = await asyncio.get_running_loop().create_connection(lambda: _Raw(answered), parts.hostname, parts.port)
-        free.append(line)
-    request = b"POST %s/orders HTTP/1.1\r\nHost: api\r\nContent-Length: %d\r\n\r\n" % (parts.path.encode(), len(BODY))
-    began, sent = time.perf_counter(), 0
-    while sent < count:
-        now = time.perf_counter()
-        while sent < count and began + sent / rate <= now and free:
-            free.pop().ask(request + BODY, now)
-            sent += 1
-        await asyncio.sleep(0.002)  # as the load's batches come to the worker
-    await done.wait()
-    took.sort()
-    return {"p99_ms": took[int(count * 0.99)] * 1000, "p50_ms": took[count // 2] * 1000}
+    async def connect(self) -> None:
+        loop, parts = asyncio.get_running_loop(), self._parts
+        for _ in range(PLACES):
+            _, line = await loop.create_connection(lambda: _Line(self._answered), parts.hostname, parts.port)
+            self._free.append(line)
+
+    def take(self, count: int) -> None:
+        self._waiting.extend([time.perf_counter()] * count)
+        while self._waiting and self._free:
+            self._free.pop().ask(self._request, self._waiting.popleft())
+
+    def _answered(self, line: _Line) -> None:
+        self.took.append(time.perf_counter() - line.since)
+        self._free.append(line)
+        self.take(0)
+
+
+async def barest(url: str, bootstrap: str, topic: str, count: int) -> None:
+    """Carry what comes to a topic from now on; print when ready, and then the quantiles of the latency."""
+    worker = _Barest(url)
+    await worker.connect()
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="latest", fetch_max_wait_ms=100)
+    await consumer.start()
+    await consumer.seek_to_end()
+    print("ready", flush=True)
+    while len(worker.took) < count:
+        batches = await consumer.getmany(timeout_ms=200, max_records=100)
+        worker.take(sum(map(len, batches.values())))
+    await consumer.stop()
+    took = sorted(worker.took[count // 20 :])  # it has just begun; the worker is warm
+    print(json.dumps({"p99_ms": took[int(len(took) * 0.99)] * 1000, "p50_ms": took[len(took) // 2] * 1000}))
 
 
 @contextmanager
@@ -168,21 +188,36 @@ def whole_topic(rig: Rig, kafka: KafkaCluster, url: str, topic: str) -> float:
 
 
 class Paced:
-    """A worker that is offered the target rate for a while, again and again."""
+    """The worker, and the barest there is, each offered the target rate for a while, again and again."""
 
     def __init__(self, rig: Rig, kafka: KafkaCluster, url: str) -> None:
-        self._rig, self._kafka, self._topic = rig, kafka, "paced"
-        rig.load(kafka, self._topic, "--count", "1", "--unpaced")  # the topic has to be there
-        self.worker = start_worker(rig, kafka, url, self._topic)
+        self._rig, self._kafka, self._url = rig, kafka, url
+        for topic in ("paced", "bare"):
+            rig.load(kafka, topic, "--count", "1", "--unpaced")  # the topic has to be there
+        self.worker = start_worker(rig, kafka, url, "paced")
         self._sent = 1
         self.round()  # connections are open, and what is imported on first use is there
+
+    def _offer(self, topic: str) -> dict[str, Any]:
+        with on_core(REST_CORE):
+            words = ("--rate", str(TARGET_PER_S), "--duration", str(PACED_S), "--run", f"round-{self._sent}")
+            return self._rig.load(self._kafka, topic, *words)
+
+    def bare(self) -> dict[str, float]:
+        """Return the latency of the barest worker, of one round: the API, the kernel, Kafka's bursts and the machine."""
+        words = ("barest", self._url, self._kafka.bootstrap, "bare", str(int(TARGET_PER_S * PACED_S)))
+        with on_core(CLIENT_CORE):
+            process = subprocess.Popen([sys.executable, "-m", _HERE, *words], stdout=subprocess.PIPE, text=True)
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            self._offer("bare")
+            return dict(json.loads(process.stdout.readline()))
 
     def round(self) -> dict[str, float]:
         """Return the worker's latency and the rate that came, of one round."""
         before = self._histograms()
-        with on_core(REST_CORE):
-            words = ("--rate", str(TARGET_PER_S), "--duration", str(PACED_S), "--run", f"round-{self._sent}")
-            report = self._rig.load(self._kafka, self._topic, *words)
+        report = self._offer("paced")
         self._sent += report["acknowledged"]
         eventually(lambda: settled(self.worker) >= self._sent, within_s=60)
         total, call = map(since, self._histograms(), before)
@@ -233,7 +268,7 @@ def figures(measured: dict[str, float]) -> list[Figure]:
     low, high = measured["added_p99_low_ms"], measured["added_p99_high_ms"]
     api = f"an API that takes {DELAY_MS} ms, {PLACES} places, client or worker alone on one core"
     open_load = f"open load of {TARGET_PER_S:.0f}/s for {PACED_S} s ({measured['achieved_per_s']:.0f}/s came)"
-    against = f"{PACED_ROUNDS} pairs of rounds in turns, one of them with bare sockets at the same rate"
+    against = f"{PACED_ROUNDS} pairs of rounds in turns, one of them with bare sockets behind a bare consumer under the same load"
 
     def figure(name: str, value: float, unit: str, target: float | None, *, met: bool | None, how: str, base: float | None = None) -> Figure:  # fmt: skip
         return Figure(
@@ -249,7 +284,7 @@ def figures(measured: dict[str, float]) -> list[Figure]:
                how=f"median of {ROUNDS}; baseline: the bare client; {api}"),
         figure("worker: p99 added to the API's", measured["added_p99_ms"], "ms", ADDED_P99_MS, met=_told(low, high),
                base=measured["api_p99_ms"],
-               how=f"p99 from read to answered less that of bare sockets; {open_load}; median of the differences of {against};"
+               how=f"p99 from read to answered less that of bare sockets behind a bare consumer, so the API's under the same bursts; {open_load}; median of the differences of {against};"
                    f" 95% confidence: {low:.2f} to {high:.2f} ms (bootstrap)"),
         figure("worker: p99 from read to answered less p99 of the call", measured["before_p99_ms"], "ms", None, met=None,
                how=f"both by the worker's own histograms: what waits and is prepared before the call; median of {against}"),
@@ -282,14 +317,13 @@ def measure(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
 
 
 def paired(rig: Rig, kafka: KafkaCluster, url: str) -> dict[str, float]:
-    """Return what the worker adds to what bare sockets see, each in its turn, so that the machine's moods hit both."""
-    count = str(int(TARGET_PER_S * PACED_S))
+    """Return what the worker adds to the barest one, each in its turn, so that the machine's moods hit both."""
     paced, pairs = Paced(rig, kafka, url), []
     for number in range(PACED_ROUNDS):
-        first = run_alone("raw", url, str(TARGET_PER_S), count) if number % 2 else None
+        first = paced.bare() if number % 2 else None
         under = paced.round()
-        pairs.append((first or run_alone("raw", url, str(TARGET_PER_S), count), under))
-        print(f"bare sockets {pairs[-1][0]}, worker {under}", flush=True)
+        pairs.append((first or paced.bare(), under))
+        print(f"barest {pairs[-1][0]}, worker {under}", flush=True)
     rss_mb = paced.worker.rss_mb()
     assert paced.worker.stop() == 0
     added = [under["p99_ms"] - alone["p99_ms"] for alone, under in pairs]
@@ -334,7 +368,7 @@ if __name__ == "__main__":
             asyncio.run(serve())
         case ["bare", url, count]:
             print(json.dumps(asyncio.run(bare(url, int(count)))))
-        case ["raw", url, rate, count]:
-            print(json.dumps(asyncio.run(raw(url, float(rate), int(count)))))
+        case ["barest", url, bootstrap, topic, count]:
+            asyncio.run(barest(url, bootstrap, topic, int(count)))
         case _:
             main()
