@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collector.domain.events import Role
 
 _STREAMS = 200
+_LOOKED_AT = 10_000  # open connections that one question looks at: it holds everybody else up meanwhile
 _OPEN = frozenset({ChangeKind.OPENED, ChangeKind.STANDING})
 
 
@@ -95,11 +96,11 @@ def intake(correlator: Correlator, standing: Iterable[Changed]) -> dict[str, int
 def open_connections(
     correlator: Correlator, accept: Callable[[OpenConnection], bool] | None, limit: int
 ) -> list[OpenConnection]:
-    """Return the open connections that fit, the newest ones, newest first.
+    """Return the open connections that fit, of the newest 10,000, newest first.
 
     Another thread may ask while records are taken: the list of them is copied at once, and each is told as it is then.
     """
-    newest = reversed(list(correlator.connections()))
+    newest = islice(reversed(list(correlator.connections())), _LOOKED_AT)
     told = (_open_connection(correlator, one) for one in newest if _is_open(one))
     return list(islice((one for one in told if one is not None and (accept is None or accept(one))), limit))
 
