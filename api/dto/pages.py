@@ -23,7 +23,7 @@ class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     forgotten: int
     open: int  # connections open now; they are told when they end
-    standing: list[OpenConnection]  # of the newest 10,000, the newest `limit` that fit the filter and that a process spoke on
+    standing: list[OpenConnection]  # of the newest 10,000, up to `limit` that fit and that a process spoke on
     streams: tuple[Stream, ...]  # of these, what is not HTTP, by service and peer
 
 
