@@ -44,7 +44,7 @@ class Ring:
         """Return how full the ring is, 0 to 1."""
         return (self._positions[0] - self._consumed[0]) / self._size
 
-    def drain(self, limit: int = 1 << 22) -> list[Observation]:
+    def drain(self, limit: int = 1 << 20) -> list[Observation]:
         """Take what is complete, at most about `limit` bytes, in the order of the ring."""
         position = start = self._consumed[0]
         end = min(self._positions[0], start + limit)
