@@ -70,6 +70,8 @@ class Letters:
     async def _put(self, topic: str, record: Record, words: Headers) -> None:
         name = (ID, self._id(record.partition, str(record.offset)).encode())
         headers = (*record.headers, *words, *_origin(record), name)
+        if record.unreadable:
+            headers = (*headers, ("x-value-omitted", b"unreadable"))
         place, offset = (topic, record.partition), None
         ticket = self._marks.sending(place)
         try:
@@ -88,12 +90,14 @@ class Letters:
 
 def _origin(record: Record) -> Headers:
     topic, partition = record.partition
-    return (
+    place = (
         ("x-origin-topic", topic.encode()),
         ("x-origin-partition", b"%d" % partition),
         ("x-origin-offset", b"%d" % record.offset),
-        ("x-origin-sha256", hashlib.sha256(record.value or b"").hexdigest().encode()),
     )
+    if record.unreadable:
+        return place
+    return (*place, ("x-origin-sha256", hashlib.sha256(record.value or b"").hexdigest().encode()))
 
 
 def _short(text: str) -> bytes:

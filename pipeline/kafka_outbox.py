@@ -106,7 +106,7 @@ async def _read(
     reader.assign(wanted)
     for at in wanted:
         reader.seek(at, first[at])
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, UnicodeDecodeError):  # somebody else's letter may have unreadable headers
         async with asyncio.timeout(_LOOK_BACK_S):
             while any([await reader.position(at) < ends[at] for at in wanted]):
                 for at, batch in (await reader.getmany(timeout_ms=200)).items():

@@ -25,6 +25,8 @@ class Normaliser:
     def normalise(self, record: Record) -> OutboundRequest:
         """Return the request that a record asks for. Raises RecordInvalid."""
         value = record.value
+        if record.unreadable:
+            raise RecordInvalid("unreadable", "in its batch is a header whose name is not UTF-8")
         if value is None:
             raise RecordInvalid("null_value")
         if len(value) > self._max_value_bytes:

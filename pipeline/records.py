@@ -16,6 +16,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    unreadable: bool = False  # it is there, but Kafka's library cannot read it: neither key nor value nor headers
     generation: int = 0
     read_at: float = 0.0  # seconds on the loop's clock
 

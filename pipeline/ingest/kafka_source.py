@@ -18,6 +18,7 @@ from pipeline.records import Partition, Record
 
 _ANSWER_WITHIN_S: Final = 5.0
 _POLL_GRACE_S: Final = 0.3
+_AGAIN_MS: Final = 100
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -52,6 +53,7 @@ class KafkaSource:
         )
         self._admin = AIOKafkaAdminClient(**settings.connection())
         self._flowing = True
+        self._next: dict[TopicPartition, int] = {}  # behind what `poll` returned last
 
     async def start(self, listener: Listener) -> None:
         """Join the group. Raises BrokerGone where that fails."""
@@ -70,6 +72,12 @@ class KafkaSource:
                 batches = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
         except TimeoutError:
             return []
+        except UnicodeDecodeError:
+            return await self._poll_one_by_one(limit)
+        return self._take(batches)
+
+    def _take(self, batches: Mapping[TopicPartition, list[Any]]) -> list[Record]:
+        self._next.update((at, batch[-1].offset + 1) for at, batch in batches.items())
         return [
             Record(
                 partition=(at.topic, at.partition),
@@ -81,6 +89,41 @@ class KafkaSource:
             for at, batch in batches.items()
             for raw in batch
         ]
+
+    async def _poll_one_by_one(self, limit: int) -> list[Record]:
+        """Read around a header whose name is not UTF-8. Raises BrokerGone.
+
+        aiokafka raises for the whole of what it was about to return, and goes on behind it. So we go back, and take one
+        record at a time up to the one that cannot be read; nor can those after it in its batch, which is one client's.
+        """
+        found: list[Record] = []
+        ours = self._consumer.assignment() & self._next.keys()
+        for at in ours:
+            self._consumer.seek(at, self._next[at])
+        for at in ours:
+            try:
+                async with asyncio.timeout(_POLL_GRACE_S), _errors_of_polling():
+                    while len(found) < limit and (
+                        one := await self._consumer.getmany(at, timeout_ms=_AGAIN_MS, max_records=1)
+                    ):
+                        found += self._take(one)
+            except TimeoutError:
+                continue
+            except UnicodeDecodeError:
+                offset = self._next[at]
+                found.append(
+                    Record(
+                        partition=(at.topic, at.partition),
+                        offset=offset,
+                        key=None,
+                        value=None,
+                        headers=(),
+                        unreadable=True,
+                    )
+                )
+                self._next[at] = offset + 1
+                self._consumer.seek(at, offset + 1)
+        return found
 
     async def positions(self) -> dict[Partition, Position]:
         """Return where each partition that is ours goes on, with the note committed there. Raises BrokerGone."""
@@ -95,6 +138,7 @@ class KafkaSource:
                 committed = noted.get(at)
                 note = committed.metadata if committed is not None and committed.offset == offset else ""
                 found[at.topic, at.partition] = Position(offset=offset, note=note)
+                self._next[at] = offset
         return found
 
     async def commit(self, positions: Mapping[Partition, Position]) -> None:

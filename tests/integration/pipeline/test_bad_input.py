@@ -3,10 +3,13 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka import Producer
 
 from pipeline.kafka_settings import KafkaSettings
@@ -114,8 +117,33 @@ async def test_poison_is_buried_byte_for_byte_and_its_neighbours_arrive(
         assert body.isdigit()
 
 
+class _Latin1(str):
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
+
+
+async def produce_batch_with_a_bad_header_name(kafka: KafkaCluster, topic: str) -> None:
+    """Three records in one batch, the second with a header whose name is not UTF-8; and another one behind it."""
+    sending = await producer(kafka, topic)
+    batch = _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, 0, 2**20)
+    for number, name in enumerate((_Latin1("h"), _Latin1("\u00fc"), _Latin1("h"))):
+        value = json.dumps({"route": "/ok", "id": f"batch-{number}"}).encode()
+        batch.append(number, int(time.time() * 1000), None, value, [(name, b"1")])
+    request = ProduceRequest(
+        transactional_id=None, required_acks=-1, timeout=5000, topics=[(topic, [(0, bytes(batch.build()))])]
+    )
+    await sending.partitions_for(topic)  # so that it knows who leads them
+    leader = sending.client.cluster.leader_for_partition(TopicPartition(topic, 0))
+    answer = await sending.client.send(leader, request)
+    assert "error_code=0" in str(answer)
+    await sending.send_and_wait(topic, value=b'{"route":"/ok","id":"behind"}', partition=0)
+    await sending.stop()
+
+
 async def test_what_other_clients_produce_is_read(kafka: KafkaCluster, rig: Rig, api: HostileApi) -> None:
-    """Compressed in every way that Kafka knows; and with key and value both null, which aiokafka cannot produce."""
+    """Compressed in every way, with key and value both null, with a header's name in Latin-1: aiokafka makes none of these."""
     topic = "others"
     await (await producer(kafka, topic)).stop()
     for codec in CODECS:
@@ -127,8 +155,15 @@ async def test_what_other_clients_produce_is_read(kafka: KafkaCluster, rig: Rig,
     assert sending.flush(30) == 0
     worker = await started(kafka, rig, api, topic)
     await until(lambda: counts(worker)["dead_lettered"] == 2 and counts(worker)["succeeded"] == len(CODECS))
+    await produce_batch_with_a_bad_header_name(kafka, topic)
+    await until(lambda: counts(worker)["dead_lettered"] == 4 and counts(worker)["succeeded"] == len(CODECS) + 2)
     assert await asyncio.to_thread(worker.stop) == 0
     letters = await asyncio.to_thread(records, kafka.bootstrap, f"{topic}.dead-letter")
+    unreadable = [words for words in (dict(one.headers) for one in letters) if "x-value-omitted" in words]
+    assert {words["x-dead-letter-reason"] for words in unreadable} == {b"unreadable"}
+    offsets = [int(words["x-origin-offset"]) for words in unreadable]
+    assert offsets == [offsets[0], offsets[0] + 1], "the one with the bad name, and the one behind it in its batch"
+    letters = [one for one in letters if "x-value-omitted" not in dict(one.headers)]
     found = {dict(one.headers)["x-dead-letter-reason"]: (one.key, one.value, dict(one.headers)) for one in letters}
     key, value, headers = found[b"null_value"]
     assert (key, value, headers["x-null-value"], headers["h"]) == (None, b"", b"1", b"\x00\xff")
