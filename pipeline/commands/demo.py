@@ -4,10 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import click
@@ -15,7 +12,7 @@ import httpx2
 import msgspec
 
 from pipeline.commands import running
-from pipeline.errors import SimulatorFailed
+from pipeline.commands.demo_part import Part, part, stand_still, watch
 
 _HELP: Final = """\b
 Examples:
@@ -32,10 +29,7 @@ The broker is embedded, so neither Java nor a network is needed. The API answers
 /reports, and on /payments now and then says 503 with Retry-After or resets the connection. At the end the load stops
 first, the worker finishes what it has, and both sides say what they counted.
 """
-_READY_WITHIN_S: Final = 15.0
-_END_WITHIN_S: Final = 12.0
 _SETTLE_WITHIN_S: Final = 15.0
-_BLOCK_EVERY_S: Final = 2.0
 _SCRIPT: Final = {
     "seed": 7,
     "routes": {
@@ -53,56 +47,6 @@ _SCRIPT: Final = {
         },
     },
 }
-
-
-class Part:
-    """One process of the demo."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self.name = name
-        self.process = process
-
-    async def first_line(self) -> dict[str, Any]:
-        """Return what it says once it is ready. Raises SimulatorFailed."""
-        assert self.process.stdout is not None
-        try:
-            async with asyncio.timeout(_READY_WITHIN_S):
-                line = await self.process.stdout.readline()
-        except TimeoutError:
-            line = b""
-        if not line:
-            raise SimulatorFailed(f"{self.name} did not start")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    async def end(self) -> bytes:
-        """Ask it to end; return what else it had to say."""
-        assert self.process.stdout is not None
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-        try:
-            async with asyncio.timeout(_END_WITHIN_S):
-                rest = await self.process.stdout.read()
-                await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-            return b""
-        return rest
-
-
-@contextlib.asynccontextmanager
-async def part(name: str, *words: str) -> AsyncIterator[Part]:
-    """Run `pipeline WORDS` while the block runs, out of Ctrl-C's reach."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pipeline.cli", *words, stdout=asyncio.subprocess.PIPE, process_group=0
-    )
-    one = Part(name, process)
-    try:
-        yield one
-    finally:
-        await one.end()
 
 
 @click.command("demo", help=_HELP, context_settings={"auto_envvar_prefix": "PIPELINE_DEMO"})
@@ -279,27 +223,11 @@ async def _until_over(plan: _Plan, parts: list[Part], worker: Part, asked: async
     """Wait for the end, standing the worker still now and then where that is wanted. Raises SimulatorFailed."""
     try:
         async with asyncio.timeout(plan.duration or None), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_watch(one)) for one in parts]
+            tasks = [group.create_task(watch(one)) for one in parts]
             if plan.stop_s > 0:
-                tasks.append(group.create_task(_stand_still(worker, plan.stop_s)))
+                tasks.append(group.create_task(stand_still(worker, plan.stop_s)))
             await asked.wait()
             for task in tasks:
                 task.cancel()
     except TimeoutError:
         pass
-
-
-async def _watch(one: Part) -> None:
-    code = await one.process.wait()
-    raise SimulatorFailed(f"{one.name} ended by itself, with exit code {code}")
-
-
-async def _stand_still(worker: Part, seconds: float) -> None:
-    """Stop the process from outside: for the network that is an event loop that is busy with something else."""
-    while True:
-        await asyncio.sleep(_BLOCK_EVERY_S)
-        os.kill(worker.process.pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            os.kill(worker.process.pid, signal.SIGCONT)

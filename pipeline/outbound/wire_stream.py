@@ -18,17 +18,17 @@ from typing import Any, Final, Literal
 
 import httpcore2
 
+from pipeline.outbound.wire import HIGH, Wire
+
 _HEAD_END: Final = re.compile(rb"\n\r?\n")  # a bare LF ends a line too (RFC 9112, section 2.2)
-_HIGH: Final = 256 * 1024
 
 
 class AttemptTrace:
     """What the connection notes about the attempt of the task that uses it."""
 
-    __slots__ = ("connected", "heard", "sent")
+    __slots__ = ("heard", "sent")
 
     def __init__(self) -> None:
-        self.connected = False
         self.sent = False
         self.heard = False
 
@@ -36,74 +36,10 @@ class AttemptTrace:
 current_attempt: ContextVar[AttemptTrace | None] = ContextVar("current_attempt", default=None)
 
 
-def _note(mark: Literal["connected", "heard", "sent"]) -> None:
+def _note(mark: Literal["heard", "sent"]) -> None:
     attempt = current_attempt.get()
     if attempt is not None:
         setattr(attempt, mark, True)
-
-
-class _Wire(asyncio.Protocol):
-    """Collects what arrives; wakes whoever waits for it."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.buffer = bytearray()
-        self.ended = False
-        self.error: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        self._write_paused = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if len(self.buffer) > _HIGH and self.transport is not None:
-            self.transport.pause_reading()
-        self._wake_reader()
-
-    def eof_received(self) -> bool:
-        self.ended = True
-        self._wake_reader()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended = True
-        self.error = exc
-        self._wake_reader()
-        self.resume_writing()
-
-    def pause_writing(self) -> None:
-        self._write_paused = True
-
-    def resume_writing(self) -> None:
-        self._write_paused = False
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def more(self) -> None:
-        """Wait for data, the end or an error."""
-        self._reader = asyncio.get_running_loop().create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-
-    async def drained(self) -> None:
-        """Wait until the write buffer is small again."""
-        if not self._write_paused:
-            return
-        self._writer = asyncio.get_running_loop().create_future()
-        try:
-            await self._writer
-        finally:
-            self._writer = None
 
 
 @contextlib.contextmanager
@@ -127,7 +63,7 @@ def _kernel_has_more(transport: asyncio.Transport | None) -> bool:
 class WireStream(httpcore2.AsyncNetworkStream):
     """The stream of one connection. Time limits are the caller's: `asyncio.timeout` around the whole attempt."""
 
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._unsent = bytearray()
         self._reused = False  # the next request is not the first one
@@ -148,7 +84,7 @@ class WireStream(httpcore2.AsyncNetworkStream):
             await wire.more()
         data = bytes(wire.buffer[:size])
         del wire.buffer[:size]
-        if len(wire.buffer) <= _HIGH and wire.transport is not None and not wire.transport.is_closing():
+        if len(wire.buffer) <= HIGH and wire.transport is not None and not wire.transport.is_closing():
             wire.transport.resume_reading()
         self._account(data)
         _note("heard")
@@ -191,7 +127,7 @@ class WireStream(httpcore2.AsyncNetworkStream):
             if _kernel_has_more(wire.transport):
                 raise httpcore2.ConnectionNotAvailable  # the pool closes it and takes another
         self._unsent += buffer  # head and body come one by one; sent together they are one call and one segment
-        if len(self._unsent) > _HIGH:
+        if len(self._unsent) > HIGH:
             await self._send()
 
     async def _send(self) -> None:
@@ -251,8 +187,7 @@ class WireBackend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         local = (local_address, 0) if local_address is not None else None
         with translated(httpcore2.ConnectError):
-            _, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port, local_addr=local)
-        _note("connected")
+            _, wire = await asyncio.get_running_loop().create_connection(Wire, host, port, local_addr=local)
         return WireStream(wire)
 
     async def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> Any:
