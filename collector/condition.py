@@ -11,6 +11,7 @@ from collector.domain.status import ObserverStatus, Stream
 from collector.service import Attached
 
 if TYPE_CHECKING:
+    from collector.kernel.probe import Probe
     from collector.kernel.self_test import SelfTest
     from collector.parts import KeptArchive
 
@@ -27,6 +28,7 @@ class Condition:
         self.stopping = False
         self._started_ns = started_ns
         self._lag_ns = 0
+        self._lost_records = self._missing = 0
         self._streams: tuple[Stream, ...] = ()
 
     def note_lag(self, lag_ns: int) -> None:
@@ -48,7 +50,7 @@ class Condition:
             connections=correlator.connections_seen,
             open_connections=correlator.open_connections,
             not_http=correlator.not_http,
-            records=probe.counts(),
+            records=self._records(probe),
             kernel=probe.totals(),
             lost=self._lost(attached),
             ring_fill_ratio=probe.fill_ratio(),
@@ -96,6 +98,15 @@ class Condition:
         if self.self_test.passed:
             return "passed"
         return "pending" if now_ns - self._started_ns < _CANARY_PATIENCE_NS else "failed"
+
+    def _records(self, probe: "Probe") -> dict[str, int]:
+        """Return records captured, decoded and lost; what is on its way is none of them yet, so none ever shrinks."""
+        counts = probe.counts()
+        missing = 0 if probe.fill_ratio() else counts["lost"]  # of an empty ring nothing more will come
+        lasting, self._missing = min(missing, self._missing), missing
+        self._lost_records = max(self._lost_records, probe.missed, counts["lost"] if self.stopping else lasting)
+        decoded = counts["decoded"]
+        return {"captured": decoded + self._lost_records, "decoded": decoded, "lost": self._lost_records}
 
     def _lost(self, attached: Attached) -> dict[str, dict[str, int]]:
         lost: dict[str, dict[str, int]] = {}

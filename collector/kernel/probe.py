@@ -91,6 +91,11 @@ class Probe:
         captured, decoded = self._states.numbered(), self._ring.decoded
         return {"captured": captured, "decoded": decoded, "lost": captured - decoded}
 
+    @property
+    def missed(self) -> int:
+        """Return how many numbers were missing between those that arrived: lost, whatever is still in the ring."""
+        return self._ring.missed
+
     def losses(self) -> dict[str, int]:
         """Return reason -> count from the kernel programs."""
         return self._states.losses()
