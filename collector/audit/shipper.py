@@ -146,7 +146,7 @@ class Shipper:
         ]
         problems: list[StoreProblem] = []
         for segment, future in running:
-            if problems and future.cancel():
+            if future.cancelled():
                 continue
             try:
                 future.result()
@@ -157,8 +157,13 @@ class Shipper:
                     self._poison(segment, problem)
                 else:
                     problems.append(problem)
+            except OSError as problem:  # the spool's own disk
+                problems.append(StoreProblem(str(problem), refusal="slow"))
             except SpoolFormatProblem as problem:
                 self._set_aside(segment, problem)
+            if problems:
+                for _, other in running:  # all at once: one by one the threads would always be ahead
+                    other.cancel()
         if problems:
             raise problems[0]
         return len(ready) > count
