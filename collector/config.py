@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from collector.domain.bodies import LONGEST
 from collector.errors import ConfigurationProblem, nearest
 
 PREFIX: Final = "NETSCOPE_"
@@ -70,6 +71,10 @@ def _compression(value: str) -> str:
 
 def _url(value: str) -> str:
     return "" if not value or value.startswith(("http://", "https://")) else "must begin with http:// or https://"
+
+
+def _beginning(value: int) -> str:
+    return "" if 0 <= value <= LONGEST else f"must be from 0 to {LONGEST}"
 
 
 def _count(value: int) -> str:
@@ -140,6 +145,9 @@ class Config:
     )
     audit_signing_key: str = _setting("", "file with the Ed25519 private key (PEM) that signs manifests")
     audit_anchor_file: str = _setting("", "file to which the hash of every manifest is appended")
+    audit_payload_bytes: int = _setting(
+        0, "beginning of each message body that is archived, redacted, bytes; 0: nothing", _whole, _beginning
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

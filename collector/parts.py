@@ -6,6 +6,7 @@ from typing import Protocol
 
 from collector.config import Config, aws_environment
 from collector.domain.audit import AuditSink
+from collector.domain.bodies import Bodies
 from collector.domain.ports import AuditReader
 from collector.kernel import privileges
 from collector.measuring import SharedEngine
@@ -40,6 +41,7 @@ class Parts:
     engine: SharedEngine | None = None
     open_archive: Callable[[], KeptArchive] | None = None
     archived: AuditReader | None = None
+    bodies: Bodies | None = None  # beginnings of message bodies, for the archive
 
 
 def assembled(config: Config, *, release: str) -> Parts:
@@ -48,11 +50,15 @@ def assembled(config: Config, *, release: str) -> Parts:
     if config.audit == "off":
         return Parts(engine=engine)
     from collector.audit.archive import Archive
+    from collector.audit.payloads import PayloadLines
     from collector.audit.reader import ArchiveReader
     from collector.audit.whereabouts import archive_settings, store_settings
 
+    bodies = Bodies(config.audit_payload_bytes) if config.audit_payload_bytes else None
+    encode = PayloadLines(bodies) if bodies else None
     return Parts(
         engine=engine,
-        open_archive=lambda: Archive.open(archive_settings(config, privileges.account(config.user))),
+        open_archive=lambda: Archive.open(archive_settings(config, privileges.account(config.user)), encode=encode),
         archived=ArchiveReader(store_settings(config), aws_environment()),
+        bodies=bodies,
     )

@@ -53,6 +53,7 @@ def run(config: Config, settings: WatchSettings, parts: Parts, *, release: str) 
             accept=served.accept,
             drain_interval_ms=config.serve_interval_ms,
             statistics=config.probe_statistics == "on",
+            bodies=parts.bodies,
         )
         code = service.serve(ours, served)
         return code or served.exit_code

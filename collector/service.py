@@ -251,6 +251,7 @@ def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> in
         accept=settings.accept,
         include_connections=settings.include_connections,
         read_delay_warning_ms=settings.read_delay_warning_ms,
+        bodies=settings.bodies,
     )
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody; the broker does better
     gc.collect()

@@ -83,13 +83,14 @@ class Archive:
     """An AuditSink. `open`, still as root, makes the directories and starts the shipper; `start` starts the writer."""
 
     def __init__(
-        self, settings: ArchiveSettings, acknowledged: Callable[[Sequence[Event]], None] | None = None
-    ) -> None:
+        self, settings: ArchiveSettings, acknowledged: Callable[[Sequence[Event]], None] | None = None,
+        *, encode: Callable[[Event], bytes] | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._files = SpoolFiles(Path(settings.spool))
         self._intake = Intake(settings.queue_events)
         self._told: Callable[[Sequence[Event]], None] | None = acknowledged
-        self._encode = msgspec.json.Encoder().encode
+        self._encode: Callable[[Event], bytes] = encode or msgspec.json.Encoder().encode
         self._spool: Spool | None = None
         self._spool_bytes = 0
         self._counted_ns = 0
@@ -104,10 +105,11 @@ class Archive:
 
     @classmethod
     def open(
-        cls, settings: ArchiveSettings, acknowledged: Callable[[Sequence[Event]], None] | None = None
-    ) -> "Archive":
+        cls, settings: ArchiveSettings, acknowledged: Callable[[Sequence[Event]], None] | None = None,
+        *, encode: Callable[[Event], bytes] | None = None,
+    ) -> "Archive":  # fmt: skip
         """Start the shipper, which reads its credentials and becomes `settings.account`."""
-        archive = cls(settings, acknowledged)
+        archive = cls(settings, acknowledged, encode=encode)
         with archive._only_a_person_can_help():
             archive._files.make(settings.account)
             archive._make_directory()
@@ -276,7 +278,9 @@ class Archive:
     def _lines(self, batches: list[Batch]) -> list[bytes]:
         lines: list[bytes] = []
         for batch in batches:
-            lines += batch.lines if batch.lines is not None else map(self._encode, batch.events)
+            if batch.lines is None:
+                batch.lines = [self._encode(event) for event in batch.events]
+            lines += batch.lines
         return lines
 
     def _hold_bounds(self, size: int, now_ns: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from collector.correlate import endings
 from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.side import BODY, CHUNKS, CLOSE, HELD_LIMIT, LOST, START, Side
+from collector.domain.bodies import Kept
 from collector.domain.observed import LENGTHS_ONLY, NOTHING_MORE, Changed, ChangeKind, Direction, Moved, MovedFlag
 from collector.wire import chunked
 from collector.wire.chunked import ChunkedReader
@@ -261,6 +262,8 @@ class Connection:
         captured = len(moved.payload)
         while position < length and side.state != LOST and self.mode is HTTP:
             state = side.state
+            if state != START and self.correlator.body_limit:
+                self._keep(side, moved, offset, position, is_request=is_request)
             if state == START:
                 if position >= captured:
                     self._head_not_captured(moved, is_request=is_request)
@@ -276,6 +279,16 @@ class Connection:
                 return
             else:
                 position = self._chunks(side, moved, offset, position)
+
+    def _keep(self, side: Side, moved: Moved, offset: int, position: int, *, is_request: bool) -> None:
+        """Keep the beginning of a body for the archive."""
+        message = self.current if is_request else (self.pending[0] if self.pending else None)
+        if message is None:
+            return
+        kept = message.request_body if is_request else message.response_body
+        if kept is not None:
+            stop = min(len(moved.payload), side.until - offset) if side.state == BODY else len(moved.payload)
+            kept.take(offset + position, moved.payload[position:stop], self.correlator.body_limit)
 
     def _head_not_captured(self, moved: Moved, *, is_request: bool) -> None:
         unreadable = moved.flags & (MovedFlag.UNREADABLE | MovedFlag.FAULT | MovedFlag.DISCARDED)
@@ -441,6 +454,8 @@ class Connection:
             self._expect_body(side, moved, body, head.length)
         else:
             self._body_done(side, moved.at_ns, body)
+        if self.correlator.body_limit and side.state in (BODY, CHUNKS):
+            pending.request_body = Kept(body, chunked=head.chunked)
 
     def _expect_body(self, side: Side, moved: Moved, body: int, length: int) -> None:
         side.state, side.until = BODY, body + length
@@ -515,6 +530,8 @@ class Connection:
         else:
             side.state = CLOSE
             self.correlator.hint(self.cookie, moved.direction, LENGTHS_ONLY)
+        if self.correlator.body_limit and side.state in (BODY, CHUNKS, CLOSE):
+            pending.response_body = Kept(body, chunked=head.chunked)
 
     def complete(self, pending: Pending) -> None:
         """Take that the answer is whole. Of an early answer's request the rest may still come, and is counted."""

@@ -10,6 +10,7 @@ from collector.correlate.attempts import AttemptTable
 from collector.correlate.connection import Connection
 from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.routes import RouteTable
+from collector.domain.bodies import Bodies
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange
 from collector.domain.observed import NOTHING_MORE, Changed, ChangeFlag, ChangeKind, Moved, MovedFlag, Observation
@@ -39,12 +40,15 @@ class Correlator:
         include_connections: bool = False,
         read_delay_warning_ms: float = 50.0,
         connection_limit: int = _CONNECTION_LIMIT,
+        bodies: Bodies | None = None,
     ) -> None:
         self.wall_offset_ns = wall_offset_ns
         self.processes = processes
         self.routes = routes or RouteTable()
         self.heads = HeadParser()
         self.read_delay_warning_ms = read_delay_warning_ms
+        self.bodies = bodies
+        self.body_limit = bodies.limit if bodies else 0  # bytes of each body that are kept for the archive
         self.seq = 0
         self.by_role = {"client": 0, "server": 0}
         self.connections_seen = 0
@@ -156,6 +160,10 @@ class Correlator:
         if self._accept is None or self._accept(event):
             self.by_role[event.role] += 1
             self._put(event)
+            if self.bodies is not None:
+                asked = pending.request_body.body(pending.request_end) if pending.request_body else None
+                answered = pending.response_body.body(pending.response_end) if pending.response_body else None
+                self.bodies.put(event.id, *((asked, answered) if event.role == "client" else (answered, asked)))
 
     def _tell_connection(self, connection: Connection, change: Changed) -> None:
         if self._include_connections:
@@ -169,6 +177,8 @@ class Correlator:
 
     def hint(self, connection: int, direction: int, until: int) -> None:
         """Note that the kernel need not copy what lies below `until`."""
+        if self.body_limit and until != NOTHING_MORE:  # the beginnings of bodies are wanted
+            return
         self._hints.append((connection, direction, min(until, NOTHING_MORE)))
 
     def connections(self) -> Iterable[Connection]:

@@ -1,8 +1,11 @@
 """One request on its way to its response: what is known so far."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from collector.wire.message import Head
+
+if TYPE_CHECKING:
+    from collector.domain.bodies import Kept
 
 
 class Endpoint(NamedTuple):
@@ -46,8 +49,10 @@ class Pending:
         "invalid",
         "number",
         "ready_at",
+        "request_body",
         "request_end",
         "request_start",
+        "response_body",
         "response_end",
         "response_first_at",
         "response_last_at",
@@ -89,3 +94,5 @@ class Pending:
         self.attempt = 1
         self.retry_of: Told | None = None
         self.told: Told | None = None  # what a later attempt will find
+        self.request_body: Kept | None = None  # where bodies are archived
+        self.response_body: Kept | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.domain.bodies import Bodies
 from collector.domain.events import Connection, Exchange, Summary
 
 Told = Exchange | Connection
@@ -34,6 +35,7 @@ class WatchSettings:
     read_delay_warning_ms: float = 50.0
     notify_socket: str = ""
     statistics: bool = False  # let the kernel time the programs
+    bodies: Bodies | None = None  # where the beginnings of message bodies go, if that is wanted
 
 
 class Sink(Protocol):

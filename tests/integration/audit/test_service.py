@@ -17,9 +17,15 @@ from tests.support.audit_archive import key_pair
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
 pytestmark = pytest.mark.kernel
+BODY = b'{"order":17,"password":"Xq7-geheim-42","note":"' + b"n" * 40 + b'"}'
+SHOWN = '{"order":17,"password":"*","note":"' + "n" * (64 - BODY.index(b"nnn"))
 
 
 class Answering(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Length", "2")
@@ -43,7 +49,7 @@ def test_what_is_observed_is_archived_and_given_back(tmp_path, kind, request):
     environment = {
         **os.environ, "NETSCOPE_AUDIT": "on", "NETSCOPE_AUDIT_SPOOL": str(tmp_path / "state/spool"),
         "NETSCOPE_AUDIT_DIRECTORY": str(tmp_path / "state/archive"), "NETSCOPE_AUDIT_SEGMENT_SECONDS": "0.3",
-        "NETSCOPE_AUDIT_SIGNING_KEY": str(private),
+        "NETSCOPE_AUDIT_SIGNING_KEY": str(private), "NETSCOPE_AUDIT_PAYLOAD_BYTES": "64",
     }  # fmt: skip
     if kind == "bucket":
         gateway = request.getfixturevalue("gateway")
@@ -66,7 +72,8 @@ def test_what_is_observed_is_archived_and_given_back(tmp_path, kind, request):
             raise AssertionError("".join(said))
         address = line.split(" at ")[1].split()[0].rstrip("/")
         for number in range(20):
-            call = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/items/{number}")
+            body = BODY if number == 0 else None
+            call = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/items/{number}", data=body)
             call.add_header("traceparent", f"00-{number + 1:032x}-00f067aa0ba902b7-01")
             with urllib.request.urlopen(call) as answer:
                 assert answer.read() == b"ok"
@@ -84,6 +91,11 @@ def test_what_is_observed_is_archived_and_given_back(tmp_path, kind, request):
     assert code == 0, rest
     assert len(exchanges) == len({one["id"] for one in exchanges}) == 40
     assert {one["trace_id"] for one in exchanges} == {f"{number + 1:032x}" for number in range(20)}
+    (posted,) = (one for one in exchanges if one["method"] == "POST" and one["role"] == "client")
+    assert posted["sent_payload"] == {"text": SHOWN, "bytes": 64, "truncated": True, "redacted": 1}
+    for one in exchanges:
+        answer = one["received_payload" if one["role"] == "client" else "sent_payload"]
+        assert answer == {"text": "ok", "bytes": 2, "truncated": False, "redacted": 0}
     verified = subprocess.run(
         [sys.executable, "-m", "collector", "audit", "verify", "--strict", "--key", public], env=environment,
         capture_output=True, text=True, check=False, cwd="/",
