@@ -5,10 +5,12 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from collector.domain.observed import Direction, Moved
+from collector.kernel.namespaces import has_host_pids
+from collector.kernel.request import Filters
 from collector.kernel.ring import Ring
 
 _REQUEST: Final = b"GET /canary HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: netscope-canary\r\n\r\n"
@@ -21,19 +23,23 @@ _FIRST: Final = 20
 
 
 @contextlib.contextmanager
-def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname(), timeout=1) as client,
-    ):
-        accepted, _ = server.accept()
-        with accepted:
-            yield client, accepted
+def _pair(announce: Callable[[int], None] | None = None) -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if announce:
+            announce(server.getsockname()[1])
+        with socket.create_connection(server.getsockname(), timeout=1) as client:
+            accepted, _ = server.accept()
+            with accepted:
+                yield client, accepted
 
 
-def sing(ring: Ring) -> str:
-    """Send both ways and read the ring; return "" where exactly that was seen, by the right end, else what was not."""
-    with _pair() as (client, accepted):
+def sing(ring: Ring, watch: Callable[[Filters], None]) -> str:
+    """Send both ways and read the ring; return "" where exactly that was seen, by the right end, else what was not.
+
+    `watch` puts filters into force: this process alone, or where it has another number than the kernel's, the port.
+    """
+    own = os.getpid() if has_host_pids() else 0
+    with _pair(lambda port: watch(Filters(pids=(own,)) if own else Filters(ports=(port,)))) as (client, accepted):
         ours, theirs = client.getsockname()[1], accepted.getsockname()[1]
         client.sendall(_REQUEST)
         accepted.recv(4096)
@@ -51,7 +57,7 @@ def sing(ring: Ring) -> str:
     deadline = time.monotonic_ns() + _DEADLINE_NS
     while seen.total() < wanted.total() and time.monotonic_ns() < deadline:
         for record in ring.drain():
-            if isinstance(record, Moved) and record.pid == os.getpid():
+            if isinstance(record, Moved) and (record.pid == own if own else record.local_port in {ours, theirs}):
                 seen[Direction(record.direction), record.local_port, record.payload] += 1
         time.sleep(0.001)
     if seen == wanted:

@@ -86,7 +86,7 @@ def _privileges(facts: HostFacts) -> Iterator[Check]:
         "namespaces",
         facts.host_pids,
         f"{where}, {'with the PIDs of the host' if facts.host_pids else 'with PIDs of its own'}",
-        "--pid wants the host's PIDs: run on the host, or with --pid=host --cgroupns=host",
+        "--pid, commands, names of services want the host's PIDs: run on the host or with --pid=host --cgroupns=host",
     )
 
 

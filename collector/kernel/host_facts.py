@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import btf, compiler, headers, privileges
+from collector.kernel import btf, compiler, headers, namespaces, privileges
 from collector.kernel.errors import KernelProblem
 from collector.kernel.probe import run_loader
 from collector.kernel.request import LoadRequest, RungResult
@@ -18,7 +18,6 @@ from collector.kernel.rungs import LADDER
 
 _SYSCTL: Final = Path("/proc/sys")
 _LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
-_FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _BCC: Final = "import bcc, sys; sys.stdout.write(bcc.__version__)"
 
 
@@ -74,7 +73,7 @@ def gather(cache: str, user: str) -> HostFacts:
         cgroup2=mounts.get("cgroup2"),
         cgroup1="cgroup" in mounts,
         container=_in_container(),
-        host_pids=_namespace("pid") == _FIRST_PID_NAMESPACE,
+        host_pids=namespaces.has_host_pids(),
         bcc=_output(["/usr/bin/python3", "-P", "-c", _BCC]),
         bpftool=(_output(["bpftool", "version"]) or "").partition("\n")[0] or None,
         kernel_headers=Path(f"/lib/modules/{platform.release()}/build").exists(),
@@ -145,13 +144,6 @@ def _account(user: str) -> str | None:
         uid, _ = privileges.account(user)
         return pwd.getpwuid(uid).pw_name
     except (KernelProblem, KeyError):
-        return None
-
-
-def _namespace(kind: str) -> str | None:
-    try:
-        return str(Path(f"/proc/self/ns/{kind}").readlink())
-    except OSError:
         return None
 
 

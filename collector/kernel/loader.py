@@ -17,11 +17,16 @@ import msgspec
 
 from collector.kernel import abi, attach, bpf_syscall, btf, canary, census, compiler, headers, maps, privileges, symbols
 from collector.kernel.errors import BadTypes, KernelProblem, KernelRefused
+from collector.kernel.namespaces import has_host_pids
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.ring import CpuStates, Ring
 from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
 
 _HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS)
+_FOREIGN: Final = (
+    "a process cannot be chosen by its number or as a command here, where PIDs are not the host's: run on the host or"
+    " with --pid=host, or choose by --port, --comm or --cgroup"
+)
 _SETTLE_S: Final = 0.005
 _NOBODY: Final = Filters(pids=(0xFFFFFFFF,))
 _UNPROVEN, _CANARY, _SETTLING, _IN_FORCE = 1, 2, 3, 4  # generations of filters: a socket remembers which one said no
@@ -54,10 +59,9 @@ class Load:
 
     def prove(self) -> str:
         """Let the canary sing; afterwards nothing of it is left. Return what it missed."""
-        maps.watch(self.maps, Filters(pids=(os.getpid(),)), generation=_CANARY)
         states = CpuStates(self.maps[abi.MAP_CPUS], maps.possible_cpus())
         ring = Ring(self.maps[abi.MAP_EVENTS], self.request.ring_size, states.sequences())
-        missed = canary.sing(ring)
+        missed = canary.sing(ring, lambda filters: maps.watch(self.maps, filters, generation=_CANARY))
         maps.watch(self.maps, _NOBODY, generation=_SETTLING)
         time.sleep(_SETTLE_S)
         maps.forget_connections(self.maps)
@@ -90,6 +94,8 @@ class Load:
 
 def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
     """Climb down the ladder until a rung loads and fires."""
+    if (request.filters.pids or request.filters.with_children) and not has_host_pids():
+        raise KernelRefused(_FOREIGN)
     _lift_memory_limit()
     try:
         return _climb(request, *_types())
@@ -187,6 +193,11 @@ def refused(reply: LoadReply) -> str:
     return f"warning: rung {reply.rung} in place of a better one: {'; '.join(reasons)}" if reasons else ""
 
 
+def _meant(filters: Filters) -> Filters:
+    """In a container with PIDs of its own the observer's would name others: it then sees itself, too."""
+    return filters if has_host_pids() else msgspec.structs.replace(filters, excluded=())
+
+
 def main() -> None:
     """Serve one request over the socket named on the command line."""
     privileges.die_with_parent(signal.SIGKILL)  # with nobody to hand over to, nothing may be attached
@@ -202,7 +213,7 @@ def main() -> None:
         sys.stderr.write(f"collector: {warning}\n")
     if loaded:
         descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.tables(), *loaded.attachments]
-        maps.watch(loaded.maps, request.filters, generation=_IN_FORCE)
+        maps.watch(loaded.maps, _meant(request.filters), generation=_IN_FORCE)
     socket.send_fds(link, [msgspec.json.encode(reply)], descriptors)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from collector.domain.services import Identity, name_service
 from collector.kernel.cgroups import CgroupPaths, mount_point
+from collector.kernel.namespaces import has_host_pids
 
 _PROC: Final = Path("/proc")
 _CACHE_LIMIT: Final = 8192
@@ -15,7 +16,7 @@ class Procfs:
 
     def __init__(self, configured: tuple[tuple[str, str], ...] = (), root: Path = _PROC) -> None:
         self._configured = configured
-        self._root = root
+        self._root = root if has_host_pids() else None  # the kernel's numbers are the host's: others are foreign here
         self._cgroups = CgroupPaths(mount_point())
         self._known: dict[tuple[int, int, int, str], Identity] = {}
 
@@ -37,6 +38,8 @@ class Procfs:
         )
 
     def _bytes(self, pid: int, name: str) -> bytes:
+        if self._root is None:
+            return b""
         try:
             return (self._root / str(pid) / name).read_bytes()
         except OSError:
