@@ -38,6 +38,8 @@ class Condition:
     def refresh(self, attached: Attached, now_ns: int, gap_ns: int = 0) -> None:
         """Make a new snapshot; `gap_ns` lay between the last two drains."""
         probe, correlator = attached.probe, attached.correlator
+        kernel = probe.totals()  # before the records: what is counted here is read, lost or waiting by then
+        records, waiting = self._records(probe)
         self.status = ObserverStatus(
             at_ns=now_ns,
             started_ns=self._started_ns,
@@ -50,11 +52,12 @@ class Condition:
             connections=correlator.connections_seen,
             open_connections=correlator.open_connections,
             not_http=correlator.not_http,
-            records=self._records(probe),
-            kernel=probe.totals(),
+            records=records,
+            kernel=kernel,
             lost=self._lost(attached),
             ring_fill_ratio=probe.fill_ratio(),
             drain_interval_ns=gap_ns,
+            waiting=waiting,
             streams=self._streams,
         )
 
@@ -99,14 +102,14 @@ class Condition:
             return "passed"
         return "pending" if now_ns - self._started_ns < _CANARY_PATIENCE_NS else "failed"
 
-    def _records(self, probe: "Probe") -> dict[str, int]:
-        """Return records captured, decoded and lost; what is on its way is none of them yet, so none ever shrinks."""
+    def _records(self, probe: "Probe") -> tuple[dict[str, int], int]:
+        """Return records captured, decoded and lost, and those on their way: none of the three yet, so none shrinks."""
         counts = probe.counts()
         missing = 0 if probe.fill_ratio() else counts["lost"]  # of an empty ring nothing more will come
         lasting, self._missing = min(missing, self._missing), missing
         self._lost_records = max(self._lost_records, probe.missed, counts["lost"] if self.stopping else lasting)
-        decoded = counts["decoded"]
-        return {"captured": decoded + self._lost_records, "decoded": decoded, "lost": self._lost_records}
+        decoded, lost = counts["decoded"], self._lost_records
+        return {"captured": decoded + lost, "decoded": decoded, "lost": lost}, max(0, counts["lost"] - lost)
 
     def _lost(self, attached: Attached) -> dict[str, dict[str, int]]:
         lost: dict[str, dict[str, int]] = {}

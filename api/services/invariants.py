@@ -39,12 +39,14 @@ class InvariantLedger:
         self._retries = Tally()
         self._traces = Tally()
         self._ended = Tally()
+        self._taken = 0  # exchanges, of both ends
         self._answered = 0  # exchanges whose final response was seen, of both ends
         self._unasked = 0  # connections with an answer to no request that was seen: a 408 on an idle one, as a rule
 
     def add(self, events: Iterable[Exchange]) -> None:
         """Judge new exchanges; only the asking end's are attempts."""
         for event in events:
+            self._taken += 1
             self._answered += event.status_code is not None
             if event.role != "client":
                 continue
@@ -66,7 +68,7 @@ class InvariantLedger:
         return [
             self._idempotence(),
             self._timeouts(resilience),
-            _coherence(status, self._answered, self._unasked),
+            _coherence(status, self._taken, self._answered, self._unasked),
             self._traceability(_unarchived(status), archived=archived),
             _isolation(),
         ]
@@ -102,16 +104,18 @@ class InvariantLedger:
         )  # fmt: skip
 
 
-def _coherence(status: ObserverStatus, answered: int, unasked: int) -> Invariant:
+def _coherence(status: ObserverStatus, taken: int, answered: int, unasked: int) -> Invariant:
     """Response turns counted in the kernel = exchanges told with a status; what is missing must have its reason."""
+    under_way = status.waiting + max(0, sum(status.exchanges.values()) - taken)
     counted = status.kernel.get("exchanges", 0) - status.canary_exchanges
     lost = status.records.get("lost", 0) + sum(sum(reasons.values()) for reasons in status.lost.values())
     missing = max(0, counted - answered)
-    explained = missing <= status.open_connections + lost + unasked
+    explained = missing <= status.open_connections + lost + unasked + under_way
     return _verdict(
         "I3", "metric coherence", counted, 0 if explained else missing, (),
         detail=f"the kernel counted {counted} response turns, {answered} answered exchanges were told, {lost} records "
-        f"were lost, {status.open_connections} connections are open, {unasked} had an answer to nothing asked",
+        f"were lost, {under_way} are under way, {status.open_connections} connections are open, {unasked} had an "
+        "answer to nothing asked",
         not_measured=["what the API under test saw: only its own ledger knows it"],
     )  # fmt: skip
 

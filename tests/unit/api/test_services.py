@@ -85,6 +85,7 @@ def test_every_stage_that_lost_something_is_named():
 def judged(events, *, archived=True, **more):
     ledger = InvariantLedger()
     ledger.add(events)
+    more.setdefault("exchanges", {"client": len(events), "server": 0})  # all that were told have come here
     return {one.id: one for one in ledger.judge(status(**more), None, archived=archived)}
 
 
@@ -111,14 +112,17 @@ def test_the_kernel_counts_what_was_told():
     assert judged(ten[:8])["I3"].violations == 2
     assert judged(ten[:8], open_connections=2)["I3"].status == "holds"
     assert judged(ten[:8], lost={"kernel": {"ring_full": 2}})["I3"].status == "holds"
+    assert judged(ten[:8], waiting=2)["I3"].status == "holds"
+    assert judged(ten[:8], exchanges={"client": 5, "server": 5})["I3"].status == "holds"  # two on their way
 
 
 def test_an_answer_to_nothing_is_the_servers_word_but_two_are_a_breach():
     ledger = InvariantLedger()
     ledger.add([exchange() for _ in range(9)])
     ledger.add_connections([connection(exchanges=9, kernel_exchanges=10), connection(exchanges=0, kernel_exchanges=0)])
-    assert ledger.judge(status(), None, archived=True)[2].status == "holds"
-    assert ledger.judge(status(kernel={"exchanges": 13}), None, archived=True)[2].status == "violated"
+    told = {"client": 9, "server": 0}
+    assert ledger.judge(status(exchanges=told), None, archived=True)[2].status == "holds"
+    assert ledger.judge(status(exchanges=told, kernel={"exchanges": 13}), None, archived=True)[2].status == "violated"
 
 
 def test_every_attempt_has_a_trace():
