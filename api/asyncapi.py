@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from api.dto.feed import Gap, Heartbeat, Hello
 from api.dto.queries import FeedQuery
-from api.services.feed import Gap, Heartbeat, Hello
 from collector.domain.events import Exchange
 
 _REFERENCES: Final = "#/components/schemas/{name}"

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from api.services.feed import FeedStatistics
+from api.dto.feed import FeedStatistics
 
 
 class Untraced(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What was lost, from every stage, and whether the totals balance."""
 
+from api.dto.feed import FeedStatistics
 from api.dto.losses import Balance, Losses, Untraced
-from api.services.feed import FeedStatistics
 from collector.domain.status import ObserverStatus
 
 Reasons = dict[str, dict[str, int]]

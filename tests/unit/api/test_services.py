@@ -1,7 +1,7 @@
 import pytest
 
+from api.dto.feed import FeedStatistics
 from api.services import health, losses
-from api.services.feed import FeedStatistics
 from api.services.invariants import InvariantLedger
 from collector.domain.status import ObserverStatus
 from tests.support.exchanges import connection, exchange
