@@ -109,9 +109,12 @@ class Shipper:
     @property
     def idle(self) -> bool:
         """Tell whether everything is in the store, manifests too."""
-        if self._noted or any(not kept.done.exists() for kept in notes.kept_manifests(self._files)):
+        try:
+            if self._noted or any(not kept.done.exists() for kept in notes.kept_manifests(self._files)):
+                return False
+            self._listed = self._files.listed()
+        except OSError:  # `step` has said it
             return False
-        self._listed = self._files.listed()
         return not self._waiting()
 
     def _waiting(self) -> list[SegmentFile]:

@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -69,6 +70,14 @@ def own_gateway(tmp_path):
     found.call("wipe")
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that the collector's user can reach: pytest closes its own again whenever another pytest begins."""
+    with tempfile.TemporaryDirectory(prefix="netscope-outage-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def waiting(spool):
     """Return how many sealed segments have no receipt yet."""
     sealed = [path.name[:12] for path in (spool / "segments").glob("*.seg")]
@@ -91,14 +100,9 @@ def archived(client):
 
 
 @pytest.mark.timeout(3600)
-def test_capture_does_not_notice_an_outage(own_gateway, tmp_path, capsys):
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)  # the collector is another user
+def test_capture_does_not_notice_an_outage(own_gateway, open_folder, capsys):
     own_gateway.bucket("audit")
-    spool = Path(tmp_path / "state/spool")
-    spool.parent.mkdir()
+    spool = open_folder / "spool"
     traffic = Traffic()
     collector = Service(
         "--comm", COMM,
