@@ -57,7 +57,7 @@ bench-table: ## rebuild the merged results and the table from the figures that a
 fuzz: setup-develop ## run every fuzz target for FUZZ_RUNS inputs (1,000,000)
 	@tools/keep-owner tools/fuzz $(FUZZ_RUNS)
 
-torture: setup-develop ## the archive's campaigns at full size: 1,000 kills, 20 minutes of outage, 10,000 mutations, 1,000,000 segments (root; 1 h)
+torture: setup-develop ## the archive's campaigns at full size: 1,000 kills, twice 20 minutes of outage, 10,000 mutations, 1,000,000 segments (root; 90 min)
 	@NETSCOPE_FULL=1 SEGMENTS=1000000 tools/keep-owner tools/test -s --timeout=7200 tests/integration/audit tests/property/collector/test_audit_spool.py
 
 lock: setup-develop ## pin the newest versions that pyproject.toml allows, with hashes
