@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 FULL: Final = bool(os.environ.get("NETSCOPE_FULL"))
-RECORDS: Final = 100_000 if FULL else 8_000
+RECORDS: Final = 100_000 if FULL else 6_000
 RECORDS_UNDER_CHAOS: Final = 100_000 if FULL else 4_000
 KILLS: Final = 50 if FULL else 4
 REBALANCES: Final = 20 if FULL else 3
