@@ -109,7 +109,6 @@ def keep(result: dict[str, Any], said: list[str]) -> None:
                 "reason": rung["reason"],
                 "exact": rung["name"] in exact and not any(line.startswith(rung["name"] + ":") for line in said),
                 "cannot_see": rung["blind_to"],
-                "cost_ns": rung["cost_ns"],
                 **{
                     name: before[rung["name"]][name]
                     for name in ("suite", "instructions_per_call")
