@@ -148,7 +148,7 @@ def _boot(  # noqa: PLR0917  # the parts of one machine
     (extra / "run.cmd").write_text(shlex.join(command) + "\n")
     (extra / "run.env").write_text(
         f"KVER={held.release}\nSHARE={shlex.quote(str(share))}\nCGROUPS={settings.cgroups}\n"
-        f"BARE={'yes' if settings.bare else ''}\n"
+        f"BARE={'yes' if settings.bare else ''}\nSCRATCH={'' if _in_tmp(ROOT, share) else 'tmp'}\n"
     )
     (extra / "run.init").write_text(_script(command, settings))
     (work / "initrd").write_bytes((base / "initrd.cpio").read_bytes() + _cpio(extra))
@@ -175,6 +175,11 @@ def _boot(  # noqa: PLR0917  # the parts of one machine
         )
         return Finished(status=124, output="\n".join([output, problem.decode(), *console]), release=held.release)
     return Finished(status=int(status), output=output, release=held.release)
+
+
+def _in_tmp(*paths: Path) -> bool:
+    """Tell whether the machine has to see the host's /tmp: then what it writes there goes to its memory all the same."""
+    return any(path.is_relative_to("/tmp") for path in paths)
 
 
 @contextlib.contextmanager
