@@ -33,7 +33,8 @@ class Door:
         return None
 
     def _forsake(self, turn: "asyncio.Future[None]") -> None:
-        if not self._bulkhead.forsake(turn):
+        waiting = self._bulkhead.forsake(turn)
+        if not waiting and not turn.cancelled():  # else whoever left has passed us over
             self.leave()  # the place was handed over at the very moment that we gave up
 
     def leave(self) -> None:
