@@ -89,7 +89,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     intake_resume_records: Annotated[int, Meta(ge=0, description="and at which it is resumed")] = 500
     intake_max_value_bytes: Annotated[Count, Meta(description="larger records are dead letters")] = 1024 * 1024
     intake_commit_interval_s: Annotated[Seconds, Meta(description="at most this much work is unknown to the group")] = (
-        0.5
+        1.0
     )
     intake_drain_s: Annotated[Seconds, Meta(description="for finishing what is under way")] = 4.0
 

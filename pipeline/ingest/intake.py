@@ -16,6 +16,7 @@ from pipeline.tally import Tally
 
 _AGAIN_S: Final = 0.2
 _POLL_S: Final = 0.2
+_COMMITS: Final = 4  # in one interval
 
 
 class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,7 @@ class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     valve: ValvePolicy = ValvePolicy()
     poll_records: int = 100
-    commit_interval_s: float = 0.5
+    commit_interval_s: float = 1.0
     drain_s: float = 4.0
 
 
@@ -94,9 +95,9 @@ class Intake:
         self._lanes.add(fresh)
 
     async def commit_regularly(self, log: FilteringBoundLogger) -> None:
-        """Commit twice in every interval, so that whatever a commit may take, the lanes need not wait for it."""
+        """Commit well within every interval, so that the lanes seldom wait for a commit that takes its time."""
         while True:
-            await asyncio.sleep(self._policy.commit_interval_s / 2)
+            await asyncio.sleep(self._policy.commit_interval_s / _COMMITS)
             await self._commit(log)
 
     async def _commit(self, log: FilteringBoundLogger | None) -> None:
