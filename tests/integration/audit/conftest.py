@@ -1,6 +1,8 @@
 """One real gateway for all tests here; each test has buckets of its own."""
 
 import itertools
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,14 @@ def gateway(tmp_path_factory):
     found = rgw.start(tmp_path_factory.mktemp("ceph"), tls=True)
     yield found
     found.call("wipe")
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that the collector's user can reach: pytest closes its own again whenever another pytest begins."""
+    with tempfile.TemporaryDirectory(prefix="netscope-audit-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -68,14 +66,6 @@ def own_gateway(tmp_path):
     found = rgw.start(tmp_path / "ceph")
     yield found
     found.call("wipe")
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that the collector's user can reach: pytest closes its own again whenever another pytest begins."""
-    with tempfile.TemporaryDirectory(prefix="netscope-outage-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def waiting(spool):

@@ -38,17 +38,13 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", ["directory", "bucket"] if FULL else ["bucket"])
-def test_what_is_observed_is_archived_and_given_back(tmp_path, kind, request):
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)  # the collector is another user
-    private, public = key_pair(tmp_path)
+def test_what_is_observed_is_archived_and_given_back(open_folder, kind, request):
+    private, public = key_pair(open_folder)
     private.chmod(0o600)
-    (tmp_path / "state").mkdir()
+    (open_folder / "state").mkdir()
     environment = {
-        **os.environ, "NETSCOPE_AUDIT": "on", "NETSCOPE_AUDIT_SPOOL": str(tmp_path / "state/spool"),
-        "NETSCOPE_AUDIT_DIRECTORY": str(tmp_path / "state/archive"), "NETSCOPE_AUDIT_SEGMENT_SECONDS": "0.3",
+        **os.environ, "NETSCOPE_AUDIT": "on", "NETSCOPE_AUDIT_SPOOL": str(open_folder / "state/spool"),
+        "NETSCOPE_AUDIT_DIRECTORY": str(open_folder / "state/archive"), "NETSCOPE_AUDIT_SEGMENT_SECONDS": "0.3",
         "NETSCOPE_AUDIT_SIGNING_KEY": str(private), "NETSCOPE_AUDIT_PAYLOAD_BYTES": "64",
     }  # fmt: skip
     if kind == "bucket":
