@@ -63,8 +63,7 @@ def test_what_may_have_happened_is_never_called_failed(sequence: list[AttemptRes
         assert isinstance(outcome, Unknown)
     else:
         assert not isinstance(outcome, Unknown)
-    if isinstance(last, Answered) and last.status < 400:
-        assert isinstance(outcome, Ok)
+    assert isinstance(outcome, Ok) == (isinstance(last, Answered) and last.status < 300)
     if isinstance(outcome, HttpError | Unknown) and isinstance(last, Answered):
         assert outcome.retry_after_s == last.retry_after_s
     assert outcome.attempts == len(sequence)
