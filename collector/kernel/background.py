@@ -18,7 +18,7 @@ _LONGEST_HOLD_NS: Final = 60_000_000_000
 
 
 class Heartbeat:
-    """One page shared by two processes: when the collector last took from the ring, and whether it is behind."""
+    """One page shared by two processes: until when the collector is well, and whether it is behind."""
 
     def __init__(self) -> None:
         """Make it before the fork that shares it."""

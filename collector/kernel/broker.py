@@ -82,29 +82,28 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
 
 def _tend(link: socket.socket, heartbeat: background.Heartbeat, state: background.Background) -> None:
     """Until a request waits, let the collector run in the background, and never starve there."""
-    collector, now = os.getppid(), state.policy
+    collector = os.getppid()
     while not select.select([link], [], [], background.CHECK_EVERY_S)[0]:
+        before = state.policy
         due = state.due(time.monotonic_ns(), last_ns=heartbeat.last_ns, behind=heartbeat.behind)
-        if due != now:
+        if due != before:
             background.apply(collector, due)
-            now = due
 
 
 def _answer(link: socket.socket, request: bytes, held: _Held, command_pid: int) -> None:
+    body = b""
     if request == b"C":
         body = b"".join([*_hashed(held.connections), *map(_at_sockets, held.iterators)])
-        link.sendall(_LENGTH.pack(len(body)) + body)
     elif request == b"P":
         body = b"".join(_RUNS.pack(*bpf_syscall.run_statistics(program)) for program in held.programs)
-        link.sendall(_LENGTH.pack(len(body)) + body)
     elif request == b"S":
         number = link.recv(1)[0]
         if command_pid and number in _ALLOWED_SIGNALS:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(command_pid, number)
-        link.sendall(_LENGTH.pack(0))
     else:
         raise EOFError
+    link.sendall(_LENGTH.pack(len(body)) + body)
 
 
 def _hashed(connections: int) -> list[bytes]:
