@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -192,3 +193,9 @@ def judge(ledger: Ledger, lines, versions) -> Verdict:
         acknowledged_twice=sum(count - 1 for count in ledger.acknowledged.values()),
         unacknowledged_archived=len(set(ids) - set(ledger.acknowledged)),
     )
+
+
+def spool_backlog(spool):
+    """Return how many sealed segments have no receipt yet."""
+    sealed = [path.name[:12] for path in Path(spool, "segments").glob("*.seg")]
+    return sum(not Path(spool, "receipts", f"{number}.json").exists() for number in sealed)

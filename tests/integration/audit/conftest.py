@@ -20,6 +20,14 @@ def gateway(tmp_path_factory):
 
 
 @pytest.fixture
+def own_gateway(tmp_path):
+    """A gateway that this test may harm."""
+    found = rgw.start(tmp_path / "ceph")
+    yield found
+    found.call("wipe")
+
+
+@pytest.fixture
 def open_folder():
     """A folder that the collector's user can reach: pytest closes its own again whenever another pytest begins."""
     with tempfile.TemporaryDirectory(prefix="netscope-audit-") as folder:

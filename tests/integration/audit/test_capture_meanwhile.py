@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from tests.support import rgw
-from tests.support.audit_oracle import zstd
+from tests.support.audit_oracle import spool_backlog, zstd
 from tests.support.serving import ROOT, Service
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
@@ -61,19 +61,6 @@ class Traffic:
         return int(self.said[-1][0]) if self.said else 0
 
 
-@pytest.fixture
-def own_gateway(tmp_path):
-    found = rgw.start(tmp_path / "ceph")
-    yield found
-    found.call("wipe")
-
-
-def waiting(spool):
-    """Return how many sealed segments have no receipt yet."""
-    sealed = [path.name[:12] for path in (spool / "segments").glob("*.seg")]
-    return sum(not (spool / "receipts" / f"{number}.json").exists() for number in sealed)
-
-
 def archived(client):
     """Count the archived ends of exchanges by (number of the exchange, role), and what the archive says is lost."""
     found, lost = Counter(), Counter()
@@ -112,9 +99,9 @@ def test_capture_does_not_notice_an_outage(own_gateway, open_folder, capsys):
         assert re.search("store refuses", collector.read())
         own_gateway.call("respawn", "rgw")
         away, drained = time.monotonic() - away, time.monotonic()
-        backlog = waiting(spool)
-        while waiting(spool) > 1:
-            assert time.monotonic() - drained < 300, (waiting(spool), backlog, collector.read()[-3000:])
+        backlog = spool_backlog(spool)
+        while spool_backlog(spool) > 1:
+            assert time.monotonic() - drained < 300, (spool_backlog(spool), backlog, collector.read()[-3000:])
             time.sleep(0.1)
         drained = time.monotonic() - drained
         after = traffic.phase(ASIDE_S)

@@ -13,25 +13,10 @@ import pytest
 from collector.audit.errors import StoreProblem
 from collector.audit.stores.opening import open_store
 from tests.support import rgw
-from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, doubled, judge
+from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, doubled, judge, spool_backlog
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
 RATE = 2000
-
-
-@pytest.fixture
-def own_gateway(tmp_path):
-    """A gateway that this test may harm."""
-    found = rgw.start(tmp_path / "ceph")
-    yield found
-    found.call("wipe")
-
-
-def spool_backlog(settings):
-    """Return how many sealed segments have no receipt yet."""
-    spool = settings.spool
-    sealed = [name for name in os.listdir(f"{spool}/segments") if name.endswith(".seg")]
-    return len([name for name in sealed if not os.path.exists(f"{spool}/receipts/{name[:12]}.json")])
 
 
 def hang(gateway):
@@ -163,7 +148,7 @@ def test_a_long_outage(own_gateway, settings, capsys):
     after = memory(run.shipper)
     own_gateway.call("respawn", "rgw")
     outage, drained = time.monotonic() - began, time.monotonic()
-    while spool_backlog(wanted) > 1:
+    while spool_backlog(wanted.spool) > 1:
         assert time.monotonic() - drained < 300
         time.sleep(0.05)
     drained = time.monotonic() - drained
