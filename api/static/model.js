@@ -32,15 +32,19 @@ export const model = {
   started: performance.now(),
 };
 
+let version = 0;
+
 export function changed() {
+  version += 1;
   for (const tell of listeners) tell();
 }
 
 export function useModel() {
-  const [, again] = useState(0);
+  const [drawn, again] = useState(version);
   useEffect(() => {
-    const tell = () => again((n) => n + 1);
+    const tell = () => again(version);
     listeners.add(tell);
+    if (version !== drawn) tell(); // changed since it was drawn, when nobody listened yet
     return () => listeners.delete(tell);
   }, []);
   return model;
@@ -243,7 +247,7 @@ export function streams() {
 function repeat(act, every) {
   const round = async () => {
     try {
-      await act();
+      if (!model.locked) await act(); // without the token there is nothing to ask
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
     } finally {
@@ -283,5 +287,6 @@ export function unlock() {
   model.locked = false;
   feed.start(model.filter);
   void backfill(model.filter);
+  Object.keys(POLLS).forEach((name) => void poll(name));
   changed();
 }

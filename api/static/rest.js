@@ -14,19 +14,22 @@ export class Problem extends Error {
   }
 }
 
+let given = ""; // for a browser that keeps nothing: good until the page is left
+
 export function token() {
   try {
-    return sessionStorage.getItem(TOKEN) ?? "";
+    return sessionStorage.getItem(TOKEN) ?? given;
   } catch {
-    return "";
+    return given;
   }
 }
 
 export function keepToken(text) {
+  given = text;
   try {
     sessionStorage.setItem(TOKEN, text);
   } catch {
-    // a browser that keeps nothing: the token is asked for again
+    // `given` has to do
   }
 }
 
@@ -35,6 +38,12 @@ export function headers() {
 }
 
 async function answer(path) {
+  const sent = token();
+  const found = await ask(path);
+  return found.status === 401 && token() !== sent ? ask(path) : found; // asked before the token was given
+}
+
+async function ask(path) {
   try {
     const first = window.netscopeFirst;
     delete window.netscopeFirst; // asked by theme.js; good for the very first question only

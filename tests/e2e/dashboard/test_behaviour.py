@@ -235,21 +235,33 @@ def test_an_api_problem_is_shown_with_title_and_request_id(opened, service):
     page.wait_for_selector(".banner.problem", state="detached")
 
 
+LATE_REFUSAL = """
+    const asked = fetch, let_go = new Promise((done) => { window.letGo = done; });
+    window.fetch = async (path, more) => {
+        const answer = await asked(path, more);
+        if (answer.status === 401 && String(path).startsWith("/v1/losses")) { window.held = true; await let_go; }
+        return answer;
+    };
+"""
+ENDED = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")  # the collector ends before the page
+
+
 def test_where_a_token_is_needed_the_page_asks_for_it_and_the_feed_takes_it(opened, tmp_path):
     own, secret = Traffic(), "a-secret-of-this-test-0123456789abcdef"
     (tmp_path / "token").write_text(secret)
     (tmp_path / "token").chmod(0o600)
     try:
         with observed(own, "--token-file", tmp_path / "token") as service:
-            gone = (
-                "ERR_CONNECTION_REFUSED",
-                "ERR_EMPTY_RESPONSE",
-                "ERR_CONNECTION_RESET",
-            )  # at the end, before the page
-            page = opened(service.url, wait=False, tolerates=("401", "WebSocket", *gone))
+            page = opened(service.url, wait=False, script=LATE_REFUSAL, tolerates=("401", "WebSocket", *ENDED))
             page.wait_for_selector("#token")
+            page.locator("#token").fill("not-the-secret-0123456789abcdef")
+            page.keyboard.press("Enter")
+            page.wait_for_selector(".lock .refused")
+            assert "refused" in page.locator(".lock .refused").inner_text()
+            until(page, "window.held")
             page.locator("#token").fill(secret)
             page.keyboard.press("Enter")
+            page.evaluate("letGo()")  # what was asked without the token is refused only now: the page stays open
             state(page, "Live")
             own.order("/behind/the/token")
             until(page, "[...document.querySelectorAll('.canvas .row')].some((r) => r.textContent.includes('/behind'))")
