@@ -1,5 +1,6 @@
 """`collector watch --json` run as users run it, and its events read back."""
 
+import contextlib
 import json
 import os
 import select
@@ -21,18 +22,17 @@ _START = preloaded.Collector if os.environ.get("TEST_PRELOADED") else subprocess
 class Watch(Running):
     """One watch as a subprocess: start, do something, stop, look at what was seen."""
 
-    def __init__(self, *options, env=None, rung=None):
+    def __init__(self, *options, env=None, rung=None, output=None):
+        """`output`: a file for what is said, which else waits in a pipe until the end."""
         command = [sys.executable, "-m", "collector", "watch", "--json"]
         if rung or os.environ.get("NETSCOPE_TEST_RUNG"):
             command += ["--rung", rung or os.environ["NETSCOPE_TEST_RUNG"]]
         command += [str(option) for option in options]
-        self.process = _START(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-        )
+        self.output = output
+        with open(output, "wb") if output else contextlib.nullcontext(subprocess.PIPE) as stdout:
+            self.process = _START(
+                command, stdout=stdout, stderr=subprocess.PIPE, cwd=ROOT, env={**os.environ, **(env or {})}
+            )
         self.stderr = b""
         self.events = []
         self.summary = None
@@ -60,6 +60,8 @@ class Watch(Running):
     def wait(self, timeout=30):
         self.raw, rest = self.process.communicate(timeout=timeout * PATIENCE)
         self.stderr += rest
+        if self.output:
+            self.raw = Path(self.output).read_bytes()
         self.code = self.process.returncode
         lines = [json.loads(line) for line in self.raw.splitlines()]
         assert lines, self.stderr.decode()

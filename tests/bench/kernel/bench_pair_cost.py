@@ -58,7 +58,7 @@ def reference(*words):
 
 def measure(rung):
     """name -> list of (ns per pair, ns per getppid), one a round."""
-    results = {"none": [], "observed": [], "filtered": [], "usual": [], "empty": []}
+    results = {"none": [], "observed": [], "filtered": [], "usual": [], "empty": [], "least": []}
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "pair"
         subprocess.run(["gcc", "-O2", "-o", binary, Path(__file__).with_name("pair.c")], check=True)
@@ -81,6 +81,8 @@ def measure(rung):
                     take("usual")
                 with reference("empty"):
                     take("empty")
+                with reference("least", process.pid):
+                    take("least")
                 process.stdin.close()
     return results
 
@@ -118,6 +120,10 @@ def main():
             (
                 "empty",
                 "by programs that return at once at the three tracepoints of rung length: what no program can go below",
+            ),
+            (
+                "least",
+                "by programs that only read the bytes there and pass them on: what no observer of them can go below",
             ),
         ):
             value = statistics.median(one[0] for one in results[name]) - base_pair

@@ -2,6 +2,7 @@
 
 `usual PID`: as others have it, tracepoints at entry and exit of send and receive, joined by a hash map.
 `empty`: programs that return at once, where ours stand: what the kernel takes for calling any program there.
+`least PID`: the same, but what was sent and received is read and passed on with its time, and nothing else is done.
 """
 
 import os
@@ -72,6 +73,36 @@ int leave_receive(struct leave *ctx) { return end(ctx); }
 EMPTY = """
 int nothing(void *ctx) { return 0; }
 """
+LEAST = """
+#define CAPTURED 4096
+
+struct record { u64 at_ns; char payload[CAPTURED]; };
+
+BPF_PERCPU_ARRAY(scratch, struct record, 1);
+BPF_RINGBUF_OUTPUT(events, 2048);
+
+int nothing(void *ctx) { return 0; }
+
+int moved(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct pt_regs *user = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+    u64 size = (int)ctx->args[1];
+    struct record *record;
+    int zero = 0;
+
+    if (bpf_get_current_pid_tgid() >> 32 != OBSERVED || (int)ctx->args[1] <= 0)
+        return 0;
+    record = scratch.lookup(&zero);
+    if (!record)
+        return 0;
+    if (size > CAPTURED - 1)
+        size = CAPTURED - 1;
+    bpf_probe_read_user(record->payload, size & (CAPTURED - 1), (void *)user->si);
+    record->at_ns = bpf_ktime_get_ns();
+    events.ringbuf_output(record, sizeof(*record) - CAPTURED + (size & (CAPTURED - 1)), BPF_RB_NO_WAKEUP);
+    return 0;
+}
+"""
 USUAL_HOOKS = {
     "enter_send": "sys_enter_sendto",
     "leave_send": "sys_exit_sendto",
@@ -80,7 +111,7 @@ USUAL_HOOKS = {
 }
 
 
-EMPTY_HOOKS = ("sock_send_length", "sock_recv_length", "sk_data_ready")
+PLACES = ("sock_send_length", "sock_recv_length", "sk_data_ready")  # of rung length
 
 
 def main():
@@ -89,18 +120,22 @@ def main():
     sys.path.append("/usr/lib/python3/dist-packages")
     from bcc import BPF
 
-    if sys.argv[1] == "empty":
-        module = BPF(text=EMPTY, cflags=["-w", "-fms-extensions"])
-        for tracepoint in EMPTY_HOOKS:
-            module.attach_raw_tracepoint(tracepoint, fn_name="nothing")
-    else:
-        module = BPF(text=USUAL, cflags=[f"-DOBSERVED={int(sys.argv[2])}", "-w", "-fms-extensions"])
+    what = sys.argv[1]
+    text = {"empty": EMPTY, "least": LEAST, "usual": USUAL}[what]
+    observed = "".join(sys.argv[2:]) or 0
+    module = BPF(text=text, cflags=[f"-DOBSERVED={observed}", "-w", "-fms-extensions"])
+    if what == "usual":
         for function, tracepoint in USUAL_HOOKS.items():
             module.attach_tracepoint(f"syscalls:{tracepoint}", fn_name=function)
+    else:
+        for place in PLACES:
+            moves = what == "least" and place != "sk_data_ready"
+            module.attach_raw_tracepoint(place, fn_name="moved" if moves else "nothing")
+    if what != "empty":
         module["events"].open_ring_buffer(lambda *_: None)
     print("attached", flush=True)
     while not select.select([sys.stdin], [], [], 0.005)[0]:
-        if sys.argv[1] == "usual":
+        if what != "empty":
             module.ring_buffer_consume()
 
 
