@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.app import build
 from api.protocols import FeedProtocol, bounded_http
@@ -35,6 +36,7 @@ class ApiThread:
         self._woken = False
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
         self.problem: BaseException | None = None
+        self.asked = 0  # requests that are being answered
 
     def start(self) -> None:
         """Return when requests are answered. Raises RuntimeError where that fails."""
@@ -94,7 +96,7 @@ class ApiThread:
     def _configuration(self, rounds: Rounds) -> uvicorn.Config:
         limits = self._state.limits
         return uvicorn.Config(
-            build(self._state, rounds),
+            self._count_asked(build(self._state, rounds)),
             http=bounded_http(head_s=limits.head_s, write_s=limits.write_s, max_connections=limits.connections),
             ws=FeedProtocol,
             ws_max_size=limits.feed_message_bytes,
@@ -110,6 +112,19 @@ class ApiThread:
             timeout_graceful_shutdown=_GRACE_S,
             h11_max_incomplete_event_size=32_768,
         )
+
+    def _count_asked(self, app: ASGIApp) -> ASGIApp:
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            self.asked += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.asked -= 1
+
+        return counted
 
     async def _tell_start(self, server: uvicorn.Server) -> None:
         while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it

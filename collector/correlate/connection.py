@@ -10,7 +10,16 @@ from collector.correlate import endings
 from collector.correlate.pending import Endpoint, Pending
 from collector.correlate.side import BODY, CHUNKS, CLOSE, HELD_LIMIT, LOST, START, Side
 from collector.domain.bodies import Kept
-from collector.domain.observed import LENGTHS_ONLY, NOTHING_MORE, Changed, ChangeKind, Direction, Moved, MovedFlag
+from collector.domain.observed import (
+    LENGTHS_ONLY,
+    NOTHING_MORE,
+    Caller,
+    Changed,
+    ChangeKind,
+    Direction,
+    Moved,
+    MovedFlag,
+)
 from collector.wire import chunked
 from collector.wire.chunked import ChunkedReader
 from collector.wire.head import (
@@ -41,6 +50,7 @@ class Connection:
     """The state of one connection, by the socket's cookie. Keeps no payload beyond the call that brought it."""
 
     __slots__ = (
+        "caller",
         "connect_ns",
         "cookie",
         "correlator",
@@ -92,7 +102,8 @@ class Connection:
         self.peer_end = -1
         self.peer_finished = False
         self.reset = False
-        self.end: Endpoint | None = None  # who moved bytes last
+        self.end: Endpoint | None = None  # who moved bytes last,
+        self.caller: Caller | None = None  # and what the kernel said of it
         self.first_tid = 0
         self.srtt_us = 0
         self.min_rtt_us = 0
@@ -121,11 +132,18 @@ class Connection:
         """Tell whether the observed end sends the requests."""
         return self.requests == Direction.SENT
 
-    def endpoint(self, moved: Moved) -> Endpoint:
-        """Return who moved these bytes."""
+    def endpoint(self, caller: Caller) -> Endpoint:
+        """Return who moved bytes."""
         end = self.end
-        if end is None or end.pid != moved.pid or end.exec_id != moved.exec_id or end.started_ns != moved.started_ns:
-            end = self.end = self.correlator.endpoint(moved)
+        if caller is not self.caller or end is None:
+            self.caller = caller
+            if (
+                end is None
+                or end.pid != caller.pid
+                or end.exec_id != caller.exec_id
+                or end.started_ns != caller.started_ns
+            ):
+                end = self.end = self.correlator.endpoint(caller)
         return end
 
     # -- bytes -----------------------------------------------------------------------------------------------------
@@ -137,8 +155,8 @@ class Connection:
         self.min_rtt_us = moved.min_rtt_us
         self.retransmits = moved.retransmits
         if self.end is None:
-            self.endpoint(moved)
-            self.first_tid = moved.tid
+            self.endpoint(moved.caller)
+            self.first_tid = moved.caller.tid
         if side.held or moved.offset != side.expected:
             self._reorder(side, moved)
         else:
@@ -433,8 +451,8 @@ class Connection:
                 self.gap(moved.at_ns)
                 return
         self.number += 1
-        pending = Pending(self.number, head, start, self.endpoint(first))
-        pending.tid, pending.begun_at, pending.retransmits = first.tid, first.at_ns, first.retransmits
+        pending = Pending(self.number, head, start, self.endpoint(first.caller))
+        pending.tid, pending.begun_at, pending.retransmits = first.caller.tid, first.at_ns, first.retransmits
         if first.offset == start:
             pending.ready_at = first.ready_ns
         identifiers = head.identifiers

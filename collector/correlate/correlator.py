@@ -13,7 +13,16 @@ from collector.correlate.routes import RouteTable
 from collector.domain.bodies import Bodies
 from collector.domain.events import Connection as ConnectionEvent
 from collector.domain.events import Exchange
-from collector.domain.observed import NOTHING_MORE, Changed, ChangeFlag, ChangeKind, Moved, MovedFlag, Observation
+from collector.domain.observed import (
+    NOTHING_MORE,
+    Caller,
+    Changed,
+    ChangeFlag,
+    ChangeKind,
+    Moved,
+    MovedFlag,
+    Observation,
+)
 from collector.domain.services import Processes
 from collector.wire.head import HeadParser
 
@@ -137,13 +146,13 @@ class Correlator:
         """Return what the IDs of a connection's events begin with: no other connection ever has the same."""
         return f"{self._run_id}-{cookie:x}-"
 
-    def endpoint(self, moved: Moved | Changed) -> Endpoint:
+    def endpoint(self, caller: Caller) -> Endpoint:
         """Return who moved bytes or changed the connection, and between which addresses."""
-        comm = text.comm(moved.comm)
-        identity = self.processes.lookup(moved.pid, moved.started_ns, moved.exec_id, comm, moved.cgroup_id)
+        comm = text.comm(caller.comm)
+        identity = self.processes.lookup(caller.pid, caller.started_ns, caller.exec_id, comm, caller.cgroup_id)
         return Endpoint(
-            moved.pid, moved.started_ns, moved.exec_id, comm, identity.service, identity.cgroup,
-            text.address(moved.local), moved.local_port, text.address(moved.peer), moved.peer_port,
+            caller.pid, caller.started_ns, caller.exec_id, comm, identity.service, identity.cgroup,
+            text.address(caller.local), caller.local_port, text.address(caller.peer), caller.peer_port,
         )  # fmt: skip
 
     def begin_attempt(self, connection: "_Connection", pending: Pending) -> None:

@@ -177,9 +177,9 @@ def exchange(
 
 def connection_event(correlator: "Correlator", connection: "Connection", change: Changed) -> ConnectionEvent:
     """Build the event of a connection at its end, or as it stands (ChangeKind.STANDING)."""
-    standing = change.kind == ChangeKind.STANDING
+    standing, caller = change.kind == ChangeKind.STANDING, change.caller
     outcome, symbol = _connection_outcome(connection, change, standing=standing)
-    end, tid = (correlator.endpoint(change), change.tid) if change.pid else (connection.end, connection.first_tid)
+    end, tid = (correlator.endpoint(caller), caller.tid) if caller.pid else (connection.end, connection.first_tid)
     begun = connection.connect_ns or connection.established_ns or connection.opened_at
     connected = connection.connect_ns and connection.established_ns
     return ConnectionEvent(
@@ -203,10 +203,10 @@ def connection_event(correlator: "Correlator", connection: "Connection", change:
         segments_received=change.segments_in,
         exchanges=connection.exchanges,
         kernel_exchanges=change.exchanges,
-        local_ip=text.address(change.local),
-        local_port=change.local_port,
-        peer_ip=text.address(change.peer),
-        peer_port=change.peer_port,
+        local_ip=text.address(caller.local),
+        local_port=caller.local_port,
+        peer_ip=text.address(caller.peer),
+        peer_port=caller.peer_port,
         internal_ip=None,
         external_ip=None,
         connection_id=connection.cookie,

@@ -52,6 +52,23 @@ class ChangeFlag(IntFlag):
     ORPHANED = 0x08  # no process holds the socket any more
 
 
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Which task called, and between which addresses its connection is; many observations share one."""
+
+    started_ns: int
+    cgroup_id: int
+    pid: int
+    tid: int
+    exec_id: int
+    uid: int
+    comm: bytes  # NUL-padded, 16 bytes
+    local: bytes  # 16 bytes, IPv4 as ::ffff:a.b.c.d
+    peer: bytes
+    local_port: int
+    peer_port: int
+    family: int
+
+
 class Moved(msgspec.Struct, frozen=True, gc=False):
     """Bytes that one send or receive call moved over one connection, with the captured part of them."""
 
@@ -67,18 +84,7 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
     syscall: int
     direction: int
     flags: int
-    started_ns: int
-    cgroup_id: int
-    pid: int
-    tid: int
-    exec_id: int
-    uid: int
-    comm: bytes  # NUL-padded, 16 bytes
-    local: bytes  # 16 bytes, IPv4 as ::ffff:a.b.c.d
-    peer: bytes
-    local_port: int
-    peer_port: int
-    family: int
+    caller: Caller
     payload: bytes  # the first `captured` bytes of the call
 
 
@@ -106,18 +112,7 @@ class Changed(msgspec.Struct, frozen=True, gc=False):
     new_state: int
     flags: int
     shutdown: int  # 1 receive side, 2 send side, 3 both
-    started_ns: int
-    cgroup_id: int
-    pid: int  # the process that moved the first byte or connected; 0 = none yet
-    tid: int
-    exec_id: int
-    uid: int
-    comm: bytes
-    local: bytes
-    peer: bytes
-    local_port: int
-    peer_port: int
-    family: int
+    caller: Caller  # the process that moved the first byte or connected; pid 0 = none yet
 
 
 Observation = Moved | Changed

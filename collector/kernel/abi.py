@@ -12,16 +12,15 @@ HINT_SLOTS: Final = 16384
 EXCLUDED_PIDS: Final = 4
 COMM_SIZE: Final = 16
 
-# A ring record: the ring's own header (length with busy and discard bits, page offset), then struct record_head up to
-# its time stamp, then the record from there on in the field order of collector.domain.observed.
+# A ring record: the ring's own header (length with busy and discard bits, page offset), then struct record_head, its
+# time stamp last, and from there on the fields in the order of collector.domain.observed.
 RING_HEADER_SIZE: Final = 8
-HEAD: Final = struct.Struct("<BBHIQ")  # kind, lane, cpu, size, sequence
+HEAD: Final = "BBHIQ"  # kind, lane, cpu, size, sequence
 TASK: Final = "QQIIII16s"
 ENDPOINTS: Final = "16s16sHHH2x"
-MOVED: Final = struct.Struct(f"<QQQQIIIIIHBB{TASK}{ENDPOINTS}")
-CHANGED: Final = struct.Struct(f"<QQQQQQQIIIIIIIIIBBBBB7x{TASK}{ENDPOINTS}")
-MOVED_SIZE: Final = HEAD.size + MOVED.size
-CHANGED_SIZE: Final = HEAD.size + CHANGED.size
+CALLER: Final = struct.Struct(f"<{TASK}{ENDPOINTS}")
+MOVED: Final = struct.Struct(f"<{HEAD}QQQQIIIIIHBB{CALLER.size}s")
+CHANGED: Final = struct.Struct(f"<{HEAD}QQQQQQQIIIIIIIIIBBBBB7x{CALLER.size}s")
 
 LOSS_REASONS: Final = 32
 LOSS_NAMES: Final = (
@@ -46,14 +45,14 @@ LOSS_NAMES: Final = (
 )
 
 CPU_STATE: Final = struct.Struct(f"<II{CPU_LANES}Q2Q2QQQ{LOSS_REASONS}Q21Q")
-CONNECTION: Final = struct.Struct("<QQQQQ2Q2QQ2I2I2IIIIIII16sBB2xIQII" + TASK + ENDPOINTS + TASK)
+CONNECTION: Final = struct.Struct(f"<QQQQQ2Q2QQ2I2I2IIIIIII16sBB2xIQII{CALLER.size}s{TASK}")
 CONNECTION_GONE: Final = 0x10
 CONNECTION_WATCHED: Final = 0x01
 SETTINGS: Final = struct.Struct(f"<I{EXCLUDED_PIDS}II")
 HINT: Final = struct.Struct("<QQQ")
 VECTOR: Final = struct.Struct("<6Q")
 CALL: Final = struct.Struct("<QIIIBB2x")
-SCRATCH_SIZE: Final = MOVED_SIZE + 16384 + CAPTURE_LIMIT + CALL.size + VECTOR.size
+SCRATCH_SIZE: Final = MOVED.size + 16384 + CAPTURE_LIMIT + CALL.size + VECTOR.size
 
 FILTER_PROCESS: Final = 0x01
 FILTER_COMM: Final = 0x02

@@ -57,8 +57,10 @@ def sing(ring: Ring, watch: Callable[[Filters], None]) -> str:
     deadline = time.monotonic_ns() + _DEADLINE_NS
     while seen.total() < wanted.total() and time.monotonic_ns() < deadline:
         for record in ring.drain():
-            if isinstance(record, Moved) and (record.pid == own if own else record.local_port in {ours, theirs}):
-                seen[Direction(record.direction), record.local_port, record.payload] += 1
+            if isinstance(record, Moved) and (
+                record.caller.pid == own if own else record.caller.local_port in {ours, theirs}
+            ):
+                seen[Direction(record.direction), record.caller.local_port, record.payload] += 1
         time.sleep(0.001)
     if seen == wanted:
         return ""

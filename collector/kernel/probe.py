@@ -12,6 +12,7 @@ import msgspec
 from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Observation
 from collector.kernel import abi
 from collector.kernel.broker import BrokerClient
+from collector.kernel.decoding import decode_caller
 from collector.kernel.errors import LoaderFailed, NoRung
 from collector.kernel.request import LoadReply, LoadRequest
 from collector.kernel.ring import CpuStates, Hints, Ring
@@ -19,7 +20,6 @@ from collector.kernel.rungs import BY_NAME
 
 _REPLY_LIMIT: Final = 1 << 20
 _DESCRIPTOR_LIMIT: Final = 128
-_IDENTITY: Final = 12  # fields of struct task_identity and struct endpoints
 _LOADER: Final = "collector.kernel.loader"
 
 
@@ -127,7 +127,7 @@ def _standing(entry: bytes, now_ns: int) -> Changed:
     (
         cookie, connect_ns, established_ns, _ready, _ready_last, sent, received, _b0, _b1, peer_end, _s0, _s1,
         sent_calls, received_calls, out, in_, retransmits, srtt, min_rtt, error, exchanges, flags, _start, _turn,
-        _length, _rejected, _vector, _tid, _index, *identity,
+        _length, _rejected, _vector, _tid, _index, caller, *_mover,
     ) = abi.CONNECTION.unpack_from(entry)  # fmt: skip
     known = ChangeFlag(0)
     for theirs, ours in ((0x02, ChangeFlag.JOINED), (0x04, ChangeFlag.CONNECTOR), (0x08, ChangeFlag.RESET_RECEIVED)):
@@ -136,5 +136,5 @@ def _standing(entry: bytes, now_ns: int) -> Changed:
     kind = ChangeKind.DESTROYED if flags & abi.CONNECTION_GONE else ChangeKind.STANDING
     return Changed(
         now_ns, cookie, connect_ns, established_ns, sent, received, peer_end, sent_calls, received_calls, out, in_,
-        exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, *identity[:_IDENTITY],
+        exchanges, retransmits, srtt, min_rtt, error, kind, 0, 0, known, 0, decode_caller(caller),
     )  # fmt: skip

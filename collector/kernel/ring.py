@@ -7,11 +7,12 @@ a record that wraps is still one piece. Each record: length with busy (bit 31) a
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from collector.domain.observed import Changed, Moved, Observation
+from collector.domain.observed import Observation
 from collector.kernel import abi
+from collector.kernel.decoding import Decoder
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 _BUSY: Final = 1 << 31
@@ -20,7 +21,7 @@ _LENGTH: Final = _DISCARDED - 1
 
 
 class Ring:
-    """One reader of one ring. Decodes records into observations, and finds the holes in their numbering."""
+    """One reader of one ring: what is complete in it becomes observations."""
 
     def __init__(self, descriptor: int, size: int, sequences: dict[int, int]) -> None:
         """`sequences`: (cpu * CPU_LANES + lane) -> next expected number, as it stood before recording began."""
@@ -35,9 +36,7 @@ class Ring:
         self._consumed = memoryview(self._consumer).cast("Q")
         self._size = size
         self._barrier = threading.Lock()
-        self._expected = dict(sequences)
-        self.decoded = 0
-        self.missed = 0
+        self._decoder = Decoder(sequences)
         self.discarded = 0
 
     def fill_ratio(self) -> float:
@@ -63,29 +62,23 @@ class Ring:
                 offsets.append(at + abi.RING_HEADER_SIZE)
             position += ((header & _LENGTH) + abi.RING_HEADER_SIZE + 7) & ~7
         with self._barrier:  # on weakly ordered machines: what the headers announce is visible from here on
-            observations = list(self._decode(offsets))
+            observations = self._decoder.decode(self._producer, offsets)
         self._consumed[0] = position
         return observations
+
+    @property
+    def decoded(self) -> int:
+        """How many records were decoded."""
+        return self._decoder.decoded
+
+    @property
+    def missed(self) -> int:
+        """How many numbers were missing between them."""
+        return self._decoder.missed
 
     def drop(self) -> None:
         """Give up everything that stands in the ring, undecoded: for measuring the programs alone."""
         self._consumed[0] = self._positions[0]
-
-    def _decode(self, offsets: list[int]) -> Iterator[Observation]:
-        data, expected = self._producer, self._expected
-        unpack_head, unpack_moved, unpack_changed = abi.HEAD.unpack_from, abi.MOVED.unpack_from, abi.CHANGED.unpack_from
-        body, payload = abi.HEAD.size, abi.MOVED_SIZE
-        for at in offsets:
-            kind, lane, cpu, size, sequence = unpack_head(data, at)
-            slot = cpu * abi.CPU_LANES + lane
-            if (missing := sequence - expected.get(slot, 0)) > 0:
-                self.missed += missing
-            expected[slot] = sequence + 1
-            self.decoded += 1
-            if kind == abi.RECORD_MOVED:
-                yield Moved(*unpack_moved(data, at + body), data[at + payload : at + size])  # type: ignore[call-arg]
-            else:
-                yield Changed(*unpack_changed(data, at + body))
 
     def close(self) -> None:
         """Unmap."""

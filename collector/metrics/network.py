@@ -106,13 +106,20 @@ class Network:
         """Return the traffic of these series together."""
         return traffic(self.of(series), self.covered_s)
 
-    def busiest(self, series: Iterable[Series]) -> list[tuple[Series, Traffic]]:
-        """Return the series with traffic in the window, the busiest ones, most first."""
+    def busiest(self, series: Iterable[Series], sides: "dict[Role, Traffic]") -> list[tuple[Series, Traffic]]:
+        """Return the series with traffic in the window, the busiest ones, most first.
+
+        `sides`: what all of them hold together; of a series with as many exchanges it is what that one holds.
+        """
         counted = [(one, one.track.exchanges(self._window, self._now_ns)) for one in series]
         active = sorted((-count, one.role, one.service, one.name) for one, count in counted if count)
         wanted = {key[1:] for key in active[:LISTED]}
         found = {key: one for one, _ in counted if (key := (one.role, one.service, one.name)) in wanted}
-        return [(found[key[1:]], self.traffic((found[key[1:]],))) for key in active[:LISTED]]
+        listed = [(-less, found[role, ours, name]) for less, role, ours, name in active[:LISTED]]
+        return [
+            (one, sides[one.role] if sides[one.role].exchanges == count else self.traffic((one,)))
+            for count, one in listed
+        ]
 
     def snapshot(
         self,
@@ -142,11 +149,11 @@ class Network:
             server=sides["server"],
             routes=tuple(
                 RouteTraffic(service=one.service, role=one.role, route=one.name, traffic=found)
-                for one, found in self.busiest(routes if peer is None else ())
+                for one, found in self.busiest(routes if peer is None else (), sides)
             ),
             peers=tuple(
                 PeerTraffic(service=one.service, role=one.role, peer=one.name, traffic=found)
-                for one, found in self.busiest(peers if route is None else ())
+                for one, found in self.busiest(peers if route is None else (), sides)
             ),
             pools=tuple(pool for pool in pools if service in (None, pool.service) and peer in (None, pool.peer)),
             coverage=coverage,

@@ -4,11 +4,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from collector.domain import observed
 from collector.domain.observed import LENGTHS_ONLY, NOTHING_MORE
 from collector.kernel import abi
+from collector.kernel.decoding import Decoder
 
 BPF = Path(__file__).resolve().parents[2] / "bpf"
 PRELUDE = """
@@ -24,16 +25,22 @@ int main(void) {
 """
 
 
+ONLY_NUMBERING = {"lane", "cpu", "size", "sequence"}  # of struct record_head: for the decoder alone
+
+
+def fields_of(struct):
+    """Return the names in a struct of abi.h."""
+    body = re.search(rf"struct {struct} \{{(.*?)\n\}};", (BPF / "abi.h").read_text(), re.DOTALL)[1]
+    return set(re.findall(r"(\w+)(?:\[\w+\])?;", re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)))
+
+
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory):
     """name -> number, as the C compiler sees it."""
     folder = tmp_path_factory.mktemp("abi")
-    text = (BPF / "abi.h").read_text()
     lines = []
-    for struct in ("moved", "changed"):
-        body = re.search(rf"struct {struct} \{{(.*?)\n\}};", text, re.DOTALL)[1]
-        body = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
-        for field in re.findall(r"(\w+)(?:\[\w+\])?;", body):
+    for struct in ("record_head", "task_identity", "endpoints", "moved", "changed"):
+        for field in fields_of(struct):
             lines.append(f'printf("{struct}.{field} %zu\\n", offsetof(struct {struct}, {field}));')
     for struct in ("moved", "changed", "cpu_state", "connection", "settings", "hint", "scratch", "call", "vector"):
         lines.append(f'printf("{struct} %zu\\n", sizeof(struct {struct}));')
@@ -47,8 +54,8 @@ def layout(tmp_path_factory):
 
 
 def test_sizes(layout):
-    assert layout["moved"] == abi.MOVED_SIZE
-    assert layout["changed"] == abi.CHANGED_SIZE
+    assert layout["moved"] == abi.MOVED.size
+    assert layout["changed"] == abi.CHANGED.size
     assert layout["cpu_state"] == abi.CPU_STATE.size == 512
     assert layout["connection"] == abi.CONNECTION.size
     assert layout["settings"] == abi.SETTINGS.size
@@ -80,20 +87,31 @@ def test_map_numbers():
         assert getattr(abi, name) == int(number)
 
 
-@pytest.mark.parametrize(
-    ("struct", "layout_of", "record"),
-    [("moved", abi.MOVED, observed.Moved), ("changed", abi.CHANGED, observed.Changed)],
-)
-def test_fields_stand_in_the_same_order(layout, struct, layout_of, record):
-    """Write a distinct value at each C offset; it must come out in the field of the same name."""
-    size = {"moved": abi.MOVED_SIZE, "changed": abi.CHANGED_SIZE}[struct]
-    fields = record.__struct_fields__
-    for index, name in enumerate(fields):
-        key = f"{struct}.{name}"
-        if key not in layout:
-            continue
-        raw = bytearray(size)
-        raw[layout[key]] = 0x5A
-        values = layout_of.unpack(bytes(raw[abi.HEAD.size :]))
-        assert values[index] == 0x5A, key
-        assert sum(1 for value in values if value and value != bytes(16)) == 1, key
+@pytest.mark.parametrize(("struct", "number"), [("moved", abi.RECORD_MOVED), ("changed", abi.RECORD_CHANGED)])
+def test_fields_stand_where_they_are_read(layout, struct, number):
+    """Write to each field by C's offset: it must come out in the field of the same name, and nowhere else."""
+    places = {name: layout[f"{struct}.{name}"] for name in fields_of(struct) - {"head", "task", "ends", "reserved"}}
+    for part, at in (("record_head", "head"), ("task_identity", "task"), ("endpoints", "ends")):
+        inside = fields_of(part) - {"reserved", "kind" if struct == "changed" else ""}
+        places |= {name: layout[f"{struct}.{at}"] + layout[f"{part}.{name}"] for name in inside}
+
+    def decoded(place=None):
+        raw = bytearray(layout[struct])
+        raw[0] = number
+        if place is not None:
+            raw[place] = 0x5A
+        (one,) = Decoder({}).decode(bytes(raw), [0])
+        return {**msgspec.structs.asdict(one), **msgspec.structs.asdict(one.caller), "caller": None}
+
+    blank = decoded()
+    assert set(blank) - {"caller", "payload"} == set(places) - {"kind" if struct == "moved" else "", *ONLY_NUMBERING}
+    for name in set(blank) & set(places):
+        found = decoded(places[name])
+        assert [field for field in found if found[field] != blank[field]] == [name]
+        assert 0x5A in (found[name] if isinstance(found[name], bytes) else [found[name]])
+
+
+def test_a_caller_is_decoded_once(layout):
+    raw = bytes([abi.RECORD_MOVED]) + bytes(layout["moved"] - 1)
+    first, second = Decoder({}).decode(raw * 2, [0, len(raw)])
+    assert first.caller is second.caller

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parents[2] / "docs/reference/bench"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured figure; `met` is null where the figure has no target."""
+    """One measured figure; `met` is null where it has no target, or none could be told."""
 
     figure: str
     value: float
@@ -23,12 +23,18 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 def measured(  # as many as a figure has fields
     command: str, name: str, value: float, unit: str, target: float | str | None, *, method: str, at_least: bool = False,
-    met: bool | None = None, baseline: str | float | None = None,
+    met: bool | None = None, settled: bool = True, baseline: str | float | None = None,
 ) -> Figure:  # fmt: skip
-    """Return a figure, and print it. `met`: where it is more than a comparison with the target."""
-    if met is None and isinstance(target, int | float):
+    """Return a figure, and print it.
+
+    `met`: where it is more than a comparison with the target; `settled`: whether the machine was quiet enough to tell.
+    """
+    if not settled:
+        met = None
+    elif met is None and isinstance(target, int | float):
         met = value >= target if at_least else value <= target
-    about = "" if target is None else f" (target {target}, {'met' if met else 'missed'})"
+    verdict = {True: "met", False: "missed", None: "not settled"}[met]
+    about = "" if target is None else f" (target {target}, {verdict})"
     print(f"{name}: {value:.2f} {unit}{about}")
     return Figure(
         figure=name, value=round(value, 2), unit=unit, target=target, met=met, baseline=baseline, method=method,

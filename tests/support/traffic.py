@@ -1,7 +1,7 @@
 """Observations made by hand: a transcript of calls as the kernel would record them."""
 
 from collector.correlate.correlator import Correlator
-from collector.domain.observed import Changed, ChangeFlag, ChangeKind, Direction, Moved
+from collector.domain.observed import Caller, Changed, ChangeFlag, ChangeKind, Direction, Moved
 from collector.domain.services import Identity
 
 SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
@@ -36,6 +36,9 @@ class Wire:
         self.now += int(ms * 1e6)
         return self
 
+    def caller(self):
+        return Caller(5, 1, self.pid, self.pid, 1, 0, COMM, LOOPBACK, LOOPBACK, 40000, 8080, 2)
+
     def moved(self, direction, payload, *, length=None, flags=0, offset=None, ready_ms=0.5):
         length = len(payload) if length is None else length
         at = self.offsets[direction] if offset is None else offset
@@ -43,7 +46,7 @@ class Wire:
         ready = self.now - int(ready_ms * 1e6) if direction == RECEIVED and ready_ms is not None else 0
         return Moved(
             self.now, self.cookie, at, ready, length, len(payload), 10, 10, 0, 44, int(direction),
-            flags | (1 if self.joined else 0), 5, 1, self.pid, self.pid, 1, 0, COMM, LOOPBACK, LOOPBACK, 40000, 8080, 2,
+            flags | (1 if self.joined else 0), self.caller(),
             payload,
         )  # fmt: skip
 
@@ -75,8 +78,7 @@ class Wire:
         got = self.offsets[RECEIVED]
         return Changed(
             self.now, self.cookie, 999_000_000 if self.client else 0, 1_000_000_000, self.offsets[SENT], got,
-            got + unread, 1, 1, 2, 2, 0, 0, 10, 10, error, int(kind), 1, 1, int(flags), shutdown, 5, 1, self.pid,
-            self.pid, 1, 0, COMM, LOOPBACK, LOOPBACK, 40000, 8080, 2,
+            got + unread, 1, 1, 2, 2, 0, 0, 10, 10, error, int(kind), 1, 1, int(flags), shutdown, self.caller(),
         )  # fmt: skip
 
     def outcomes(self):

@@ -104,8 +104,16 @@ def client_figures(found):
         value, half = ratio(found, WATCHED, column)
         itself, noise = ratio(found, AGAIN, column)
         settled = abs(value - limit) > max(half, noise)
-        met = value * sign <= limit * sign if settled else None
-        yield figure(f"observed client: {name} (±{half:.1f})", value, "% of unwatched", limit, met=met, method=method)
+        met = value * sign <= limit * sign
+        yield figure(
+            f"observed client: {name} (±{half:.1f})",
+            value,
+            "% of unwatched",
+            limit,
+            met=met,
+            settled=settled,
+            method=method,
+        )
         yield figure(
             f"the same client, unwatched again: {name} (±{noise:.1f})", itself, "% of unwatched", None, method=method
         )
