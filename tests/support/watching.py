@@ -22,6 +22,8 @@ _START = preloaded.Collector if os.environ.get("TEST_PRELOADED") else subprocess
 class Watch(Running):
     """One watch as a subprocess: start, do something, stop, look at what was seen."""
 
+    output = None
+
     def __init__(self, *options, env=None, rung=None, output=None):
         """`output`: a file for what is said, which else waits in a pipe until the end."""
         command = [sys.executable, "-m", "collector", "watch", "--json"]
