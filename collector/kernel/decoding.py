@@ -26,32 +26,27 @@ class Decoder:
         unpack, payload = abi.MOVED.unpack_from, abi.MOVED.size
         found: list[Observation] = []
         for at in places:
-            if data[at] != abi.RECORD_MOVED:
-                found.append(self._changed(data, at))
-                continue
-            (
-                _, lane, cpu, size, sequence, at_ns, connection, offset, ready_ns, length, captured, srtt_us,
-                min_rtt_us, retransmits, syscall, direction, flags, raw,
-            ) = unpack(data, at)  # fmt: skip
+            if data[at] == abi.RECORD_MOVED:
+                (
+                    _, lane, cpu, size, sequence, at_ns, connection, offset, ready_ns, length, captured, srtt_us,
+                    min_rtt_us, retransmits, syscall, direction, flags, raw,
+                ) = unpack(data, at)  # fmt: skip
+                found.append(
+                    Moved(
+                        at_ns, connection, offset, ready_ns, length, captured, srtt_us, min_rtt_us, retransmits,
+                        syscall, direction, flags, callers.get(raw) or self._caller(raw),
+                        data[at + payload : at + size],
+                    )
+                )  # fmt: skip
+            else:
+                _, lane, cpu, _, sequence, *facts, raw = abi.CHANGED.unpack_from(data, at)
+                found.append(Changed(*facts, callers.get(raw) or self._caller(raw)))  # type: ignore[call-arg]
             slot = cpu * abi.CPU_LANES + lane
             if sequence > (due := expected.get(slot, 0)):
                 self.missed += sequence - due
             expected[slot] = sequence + 1
-            found.append(
-                Moved(
-                    at_ns, connection, offset, ready_ns, length, captured, srtt_us, min_rtt_us, retransmits, syscall,
-                    direction, flags, callers.get(raw) or self._caller(raw), data[at + payload : at + size],
-                )
-            )  # fmt: skip
         self.decoded += len(found)
         return found
-
-    def _changed(self, data: mmap | bytes, at: int) -> Changed:
-        _, lane, cpu, _, sequence, *facts, raw = abi.CHANGED.unpack_from(data, at)
-        slot = cpu * abi.CPU_LANES + lane
-        self.missed += max(0, sequence - self._expected.get(slot, 0))
-        self._expected[slot] = sequence + 1
-        return Changed(*facts, self._callers.get(raw) or self._caller(raw))  # type: ignore[call-arg]
 
     def _caller(self, raw: bytes) -> Caller:
         if len(self._callers) >= _KNOWN_LIMIT:

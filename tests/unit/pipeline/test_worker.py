@@ -273,11 +273,8 @@ async def test_who_was_taken_for_dead_cannot_commit(bench: Bench) -> None:
 async def test_an_outage_parks_nothing_and_tries_new_records_before_failed_ones(bench: Bench) -> None:
     bench.sender.answers["ok"] = Answered(status=503)
     await bench.produce(*(f"n{n:03}" for n in range(100)))
-    rounds = 5  # more than failures before the circuit opens: with two, a record whose pauses are short may have both of them
-    async with bench.worker(breaker_consecutive_failures=4, breaker_half_open_calls=1, rounds_max=rounds) as (
-        worker,
-        _,
-    ):
+    rounds = {"rounds_max": 5}  # more than failures before the circuit opens: short pauses let one record have several
+    async with bench.worker(breaker_consecutive_failures=4, breaker_half_open_calls=1, **rounds) as (worker, _):
         await asyncio.sleep(0.6)
         tried = list(bench.sender.keys)
         assert worker.tally.parked == 0
