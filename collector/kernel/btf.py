@@ -4,6 +4,7 @@ Format: Documentation/bpf/btf.rst of Linux 6.12. Only type names, kinds and prot
 """
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,7 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
         raise ValueError("wrong magic number")
     position, end, text = header_size + type_offset, header_size + type_offset + type_size, header_size + text_offset
     common = struct.Struct("<III")
+    names = {at - text: name for name in wanted for at in _places(blob, name, text)}
     tracepoints: dict[str, int] = {}
     found: dict[str, tuple[int, int]] = {}  # function -> (own ID, prototype's ID)
     prototypes: dict[int, int] = {}
@@ -70,8 +72,8 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
         kind, members = (info >> 24) & 0x1F, info & 0xFFFF
         if kind == _KIND_TYPEDEF and blob.startswith(_PREFIX, text + name):
             tracepoints[_text(blob, text + name + len(_PREFIX))] = number
-        elif kind == _KIND_FUNC and (function := _text(blob, text + name)) in wanted:
-            found[function] = (number, other)
+        elif kind == _KIND_FUNC and name in names:
+            found[names[name]] = (number, other)
         elif kind == _KIND_FUNC_PROTO:
             prototypes[number] = members
         elif kind == _KIND_ENUM and blob.startswith(_HELPERS, text + name):
@@ -87,6 +89,12 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
         functions={n: (own, prototypes[proto]) for n, (own, proto) in found.items()},
         helpers=helpers,
     )
+
+
+def _places(blob: bytes, name: str, start: int) -> Iterator[int]:
+    """Yield where the text `name` begins, whole, from `start` on."""
+    while (start := blob.find(b"\0" + name.encode() + b"\0", start) + 1) > 0:
+        yield start
 
 
 def _text(blob: bytes, start: int) -> str:

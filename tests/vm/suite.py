@@ -1,16 +1,20 @@
 """`python -m tests.vm.suite [KERNEL [RUNG...]]`: the kernel tests on a kernel, forced onto each of its rungs in turn.
 
-One boot for each rung. The outcome goes to docs/reference/kernels.json: what passed, what failed, what was skipped and
+The tests of a rung are dealt out to machines that run beside each other, one for each processor. The outcome goes to docs/reference/kernels.json: what passed, what failed, what was skipped and
 why. Exit 0: nothing failed.
 """
 
 import argparse
 import datetime as dt
+import functools
 import json
+import os
 import shlex
+import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +30,54 @@ _AGAIN = tuple(  # the same once more with another seed
     for name in ("test_killed_at_any_moment_leaves_nothing_attached", "test_numbers_agree_when_started_and_ended_under_traffic")
     for n in range(2, 6)
 )  # fmt: skip
+_LEFT_OUT = (
+    "-p",
+    "no:hypothesispytest",
+    "-p",
+    "no:schemathesis",
+)  # of pytest's plugins: not needed, and slow to import
 _NOT_BY_RUNG = ("test_abi", "test_ladder", "test_rung_exit")  # they choose rungs themselves: once for each kernel
 
 
-def play(kernel: Kernel, rung: str, tests: list[str], *, first: bool) -> dict[str, Any]:
-    """Boot, test, and return what came out. Raises CannotHave."""
-    report = _SHARE / f"suite-{kernel.name}-{rung}.xml"
-    report.unlink(missing_ok=True)
+def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: int) -> dict[str, Any]:
+    """Boot, test, and return what came out; the tests are dealt out to so many machines. Raises CannotHave."""
     cache = _SHARE / f"cache-{kernel.name}-{kernel.flavour}"
-    words = [str(ROOT / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=900",
-             f"--junitxml={report}", "--durations=10", *tests]  # fmt: skip
-    if not first:
-        words += [f"--ignore=tests/kernel/{name}.py" for name in _NOT_BY_RUNG]
-    words += [f"--deselect={name}" for name in _AGAIN]
+    hands = [hand for n in range(machines) if (hand := _names(rung, paths, first=first)[n::machines])]
+    with alone():
+        held = unpacked(kernel)
+        warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
+        started = time.monotonic()
+        with ThreadPoolExecutor(machines) as pool:
+            play_one = functools.partial(_play_one, kernel, rung, cache)
+            played = list(pool.map(play_one, hands, (f"suite-{kernel.name}-{rung}-{n}" for n in range(machines))))
+    return {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "boot_to_verdict_s": round(time.monotonic() - started),
+        "passed": sum(one["passed"] for one in played),
+        "failed": [name for one in played for name in one["failed"]],
+        "skipped": {name: reason for one in played for name, reason in one["skipped"].items()},
+    }
+
+
+def _names(rung: str, paths: list[str], *, first: bool) -> list[str]:
+    """Return the tests as pytest names them, in its order."""
+    apart = [] if first else [f"--ignore=tests/kernel/{name}.py" for name in _NOT_BY_RUNG]
+    apart += [f"--deselect={name}" for name in _AGAIN]
+    asked = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", *apart, *paths]
+    environment = os.environ | {"NETSCOPE_TEST_RUNG": rung}
+    done = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    names = [line for line in done.stdout.splitlines() if "::" in line]
+    if done.returncode or not names:
+        raise SystemExit(f"no tests: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return names
+
+
+def _play_one(kernel: Kernel, rung: str, cache: Path, names: list[str], title: str) -> dict[str, Any]:
+    report, listed, said = (_SHARE / f"{title}.{end}" for end in ("xml", "names", "said"))
+    report.unlink(missing_ok=True)
+    listed.write_text("\n".join(names) + "\n")
+    words = [str(ROOT / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *_LEFT_OUT, "--timeout=900",
+             f"--junitxml={report}", "--durations=10", f"@{listed}"]  # fmt: skip
     script = (
         f"mkdir -m700 -p {_WARM} && cp {shlex.quote(str(cache))}/programs-* {_WARM} && chown -R 0:0 {_WARM} &&"
         f" exec {shlex.join(words)}"
@@ -46,18 +85,15 @@ def play(kernel: Kernel, rung: str, tests: list[str], *, first: bool) -> dict[st
     environment = {
         "NETSCOPE_TEST_RUNG": rung, "TEST_PATIENCE": "10", "TEST_PRELOADED": "yes", "TEST_CACHE": _WARM,
     }  # fmt: skip
-    with alone():
-        held = unpacked(kernel)
-        warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
-        started = time.monotonic()
-        settings = Settings(seconds=3600, environment=environment)
-        done = run(kernel, ["sh", "-c", script], settings=settings, share=_SHARE, sink=sys.stdout.buffer)
-    return {
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "boot_to_verdict_s": round(time.monotonic() - started),
-        "status": done.status,
-        **(_counted(report) if report.exists() else {"passed": 0, "failed": ["everything"], "skipped": {}}),
-    }
+    settings = Settings(seconds=3600, environment=environment)
+    with said.open("wb") as sink:
+        done = run(kernel, ["sh", "-c", script], settings=settings, share=_SHARE, sink=sink)
+    sys.stdout.write(done.output)
+    result = _counted(report) if report.exists() else {"passed": 0, "failed": [], "skipped": {}}
+    told = result["passed"] + len(result["failed"]) + len(result["skipped"])
+    if told != len(names) or bool(done.status) != bool(result["failed"]):
+        result["failed"].append(f"{title}: status {done.status}, {told} of {len(names)} tests told")
+    return result
 
 
 def _counted(report: Path) -> dict[str, Any]:
@@ -77,7 +113,7 @@ def _counted(report: Path) -> dict[str, Any]:
 def keep(kernel: Kernel, rung: str, result: dict[str, Any]) -> None:
     """Put the outcome into docs/reference/kernels.json, beside what the recorded traffic gave."""
     results = json.loads(RESULTS.read_text())
-    results[kernel.name]["rungs"][rung]["suite"] = {k: v for k, v in result.items() if k != "status"}
+    results[kernel.name]["rungs"][rung]["suite"] = result
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
@@ -86,19 +122,22 @@ def main() -> int:
     words.add_argument("kernel", nargs="?", help=f"of {', '.join(BY_NAME)}; none: all")
     words.add_argument("rungs", nargs="*", metavar="RUNG", help="none: all that the kernel must have")
     words.add_argument("--tests", nargs="+", default=["tests/kernel"], help="others than all; then nothing is recorded")
+    words.add_argument(
+        "--machines", type=int, default=max(1, min(2, os.cpu_count() or 1)), help="at once; default: %(default)s"
+    )
     asked = words.parse_args()
     status = 0
     for name in [asked.kernel] if asked.kernel else [kernel.name for kernel in KERNELS]:
         kernel = BY_NAME[name]
         for number, rung in enumerate(asked.rungs or sorted(MUST_FIRE[name], key=_order)):
             try:
-                result = play(kernel, rung, asked.tests, first=number == 0)
+                result = play(kernel, rung, asked.tests, first=number == 0, machines=asked.machines)
             except CannotHave as reason:
                 print(f"kernel {name}: cannot be had: {reason}", file=sys.stderr)
                 return 2
             print(f"kernel {name}, rung {rung}: {result['passed']} passed, {len(result['failed'])} failed,"
                   f" {len(result['skipped'])} skipped in {result['boot_to_verdict_s']} s", flush=True)  # fmt: skip
-            status |= bool(result["failed"] or result["status"])
+            status |= bool(result["failed"])
             if asked.tests == ["tests/kernel"]:
                 keep(kernel, rung, result)
     from tests.vm import report
