@@ -220,7 +220,30 @@ INLINE int wants(struct sock *sk, struct connection *c)
 	return 0;
 }
 
-INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direction)
+/* The kernel does not run a program on a CPU where it is under way already, in a task that was preempted: a call of
+ * another task would be missed. So where that can be there are two copies, one behind the other: the second takes what
+ * the first did not. */
+enum copy { ONLY_COPY, FIRST_COPY, SECOND_COPY };
+
+INLINE int is_mine(enum copy copy)
+{
+	u32 *taken;
+
+	if (copy == ONLY_COPY)
+		return 1;
+	taken = task_storage_get(MAP(MAP_TAKEN), current_task_btf(), NULL, copy == FIRST_COPY ? STORAGE_CREATE : 0);
+	if (copy == FIRST_COPY) {
+		if (taken)
+			*taken = 1;
+		return taken != NULL;
+	}
+	if (!taken || !*taken)
+		return 1;
+	*taken = 0;
+	return 0;
+}
+
+INLINE int on_bytes_of(enum copy copy, struct sock *sk, struct pt_regs *regs, int length, u8 direction)
 {
 	struct cpu_state *cpu;
 	struct connection *c;
@@ -232,6 +255,8 @@ INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direct
 	c = find_connection(sk);
 	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !wants(sk, c))
 		return 0;
+	if (!is_mine(copy))
+		return 0;
 	cpu = enter_lane(&lane);
 	if (!cpu)
 		return 0;
@@ -240,3 +265,10 @@ INLINE int on_bytes(struct sock *sk, struct pt_regs *regs, int length, u8 direct
 	leave_lane(cpu);
 	return 0;
 }
+
+#ifdef TWICE
+#define on_bytes(...) on_bytes_of(FIRST_COPY, __VA_ARGS__)
+#define on_bytes_again(...) on_bytes_of(SECOND_COPY, __VA_ARGS__)
+#else
+#define on_bytes(...) on_bytes_of(ONLY_COPY, __VA_ARGS__)
+#endif

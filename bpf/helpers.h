@@ -16,6 +16,7 @@ static u64 (*current_task)(void) = (void *)35;
 static long (*current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*socket_cookie)(void *sk) = (void *)46;
 static void *(*storage_get)(void *map, void *sk, void *value, u64 flags) = (void *)107;
+static u32 *(*task_storage_get)(void *map, struct task_struct *task, void *value, u64 flags) = (void *)156;
 static long (*seq_write)(void *seq, const void *data, u32 size) = (void *)127;
 static u64 (*current_cgroup_id)(void) = (void *)80;
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
@@ -27,6 +28,10 @@ static void (*ring_submit)(void *record, u64 flags) = (void *)132;
 static struct tcp_sock *(*skc_to_tcp_sock)(void *sk) = (void *)137;
 static void *(*current_task_btf)(void) = (void *)158;
 static long (*task_pt_regs)(void *task) = (void *)175;
+
+/* Kernel functions, not helpers: the loader puts their BTF IDs in place of these numbers. */
+static void (*preempt_disable)(void) = (void *)0x70000001;
+static void (*preempt_enable)(void) = (void *)0x70000002;
 
 #define MAP_ANY 0
 #define MAP_NOEXIST 1

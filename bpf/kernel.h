@@ -59,17 +59,37 @@ INLINE void count_loss(u32 reason)
 		__sync_fetch_and_add(&cpu->losses[reason], 1);
 }
 
+/* Where the kernel lets another task run while a program of ours is under way, it may not between these two. */
+INLINE void hold_cpu(void)
+{
+#ifdef PREEMPTIBLE
+	preempt_disable();
+#endif
+}
+
+INLINE void release_cpu(void)
+{
+#ifdef PREEMPTIBLE
+	preempt_enable();
+#endif
+}
+
 /* Programs on one CPU only nest (task < softirq < hardirq < NMI), so depth++ needs no atomicity: whoever interrupts
  * has left again before we go on. Returns NULL where no lane is free. Every enter has its leave. */
 INLINE struct cpu_state *enter_lane(u32 *lane)
 {
-	struct cpu_state *cpu = this_cpu();
+	struct cpu_state *cpu;
 
-	if (!cpu)
+	hold_cpu();
+	cpu = this_cpu();
+	if (!cpu) {
+		release_cpu();
 		return NULL;
+	}
 	*lane = cpu->depth;
 	if (*lane >= CPU_LANES) {
 		__sync_fetch_and_add(&cpu->losses[LOSS_NESTED_TOO_DEEP], 1);
+		release_cpu();
 		return NULL;
 	}
 	cpu->depth = *lane + 1;
@@ -81,6 +101,7 @@ INLINE void leave_lane(struct cpu_state *cpu)
 {
 	compiler_barrier();
 	cpu->depth = cpu->depth - 1;
+	release_cpu();
 }
 
 INLINE void fill_head(struct record_head *head, struct cpu_state *cpu, u32 lane, u8 kind, u32 size, u64 now)

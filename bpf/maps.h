@@ -19,6 +19,7 @@ enum map_number {
 	MAP_HINTS = 10,    /* array, mapped by user space: struct hint */
 	MAP_BLANK = 11,    /* array of one: a struct connection of zeros */
 	MAP_SOCKETS = 13,  /* storage at the socket itself: struct connection, on rungs with typed sockets */
+	MAP_TAKEN = 14,    /* storage at the thread: u32, 1 where the first copy of a program has this call */
 	MAP_CALLS = 12,    /* hash, rungs kprobe and enter: thread and direction -> socket in a running call */
 };
 

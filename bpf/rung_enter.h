@@ -9,7 +9,7 @@
 
 #define CALL_DIRECTION 1ULL /* the lowest bit of the kept address */
 
-PROGRAM(sys_enter)(u64 *ctx)
+INLINE int on_enter(u64 *ctx)
 {
 	u64 key = current_pid_tgid(), call;
 	struct sock *sk;
@@ -24,7 +24,8 @@ PROGRAM(sys_enter)(u64 *ctx)
 	return 0;
 }
 
-PROGRAM(sys_exit)(u64 *ctx)
+/* Whoever comes first takes the call from the table. */
+INLINE int on_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	u64 number = SYSCALL_NUMBER(regs), key = current_pid_tgid(), *call, kept;
@@ -36,5 +37,28 @@ PROGRAM(sys_exit)(u64 *ctx)
 		return 0;
 	kept = *call;
 	map_delete(MAP(MAP_CALLS), &key);
-	return on_bytes((struct sock *)(kept & ~CALL_DIRECTION), regs, (int)ctx[1], kept & CALL_DIRECTION);
+	return on_bytes_of(ONLY_COPY, (struct sock *)(kept & ~CALL_DIRECTION), regs, (int)ctx[1],
+			   kept & CALL_DIRECTION);
 }
+
+PROGRAM(sys_enter)(u64 *ctx)
+{
+	return on_enter(ctx);
+}
+
+PROGRAM(sys_exit)(u64 *ctx)
+{
+	return on_exit(ctx);
+}
+
+#ifdef TWICE
+PROGRAM(sys_enter_again)(u64 *ctx)
+{
+	return on_enter(ctx);
+}
+
+PROGRAM(sys_exit_again)(u64 *ctx)
+{
+	return on_exit(ctx);
+}
+#endif

@@ -7,14 +7,27 @@
 
 #include "descriptor.h"
 
-PROGRAM(sys_exit)(u64 *ctx)
+INLINE struct sock *sock_of_exit(u64 *ctx, u8 *direction)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	struct sock *sk;
-	u8 direction;
 
-	if ((long)ctx[1] <= 0)
-		return 0;
-	sk = sock_of_call(regs, SYSCALL_NUMBER(regs), &direction);
-	return sk ? on_bytes(sk, regs, (int)ctx[1], direction) : 0;
+	return (long)ctx[1] > 0 ? sock_of_call(regs, SYSCALL_NUMBER(regs), direction) : NULL;
 }
+
+PROGRAM(sys_exit)(u64 *ctx)
+{
+	u8 direction;
+	struct sock *sk = sock_of_exit(ctx, &direction);
+
+	return sk ? on_bytes(sk, (struct pt_regs *)ctx[0], (int)ctx[1], direction) : 0;
+}
+
+#ifdef TWICE
+PROGRAM(sys_exit_again)(u64 *ctx)
+{
+	u8 direction;
+	struct sock *sk = sock_of_exit(ctx, &direction);
+
+	return sk ? on_bytes_again(sk, (struct pt_regs *)ctx[0], (int)ctx[1], direction) : 0;
+}
+#endif

@@ -22,3 +22,15 @@ PROGRAM(tcp_sendpage)(u64 *ctx)
 	return on_bytes((struct sock *)ctx[0], user_registers(), (int)ctx[SENDPAGE_ARGUMENTS], SENT);
 }
 #endif
+
+#ifdef TWICE
+PROGRAM(tcp_sendmsg_again)(u64 *ctx)
+{
+	return on_bytes_again((struct sock *)ctx[0], user_registers(), (int)ctx[SENDMSG_ARGUMENTS], SENT);
+}
+
+PROGRAM(tcp_recvmsg_again)(u64 *ctx)
+{
+	return on_bytes_again((struct sock *)ctx[0], user_registers(), (int)ctx[RECVMSG_ARGUMENTS], RECEIVED);
+}
+#endif

@@ -14,3 +14,15 @@ PROGRAM(sock_recv_length)(u64 *ctx)
 {
 	return on_bytes((struct sock *)ctx[0], user_registers(), (int)ctx[1], RECEIVED);
 }
+
+#ifdef TWICE
+PROGRAM(sock_send_length_again)(u64 *ctx)
+{
+	return on_bytes_again((struct sock *)ctx[0], user_registers(), (int)ctx[1], SENT);
+}
+
+PROGRAM(sock_recv_length_again)(u64 *ctx)
+{
+	return on_bytes_again((struct sock *)ctx[0], user_registers(), (int)ctx[1], RECEIVED);
+}
+#endif

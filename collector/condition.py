@@ -75,7 +75,7 @@ class Condition:
         self._lag_ns = 0
         standing = attached.standing(now_ns) if has_streams(attached.correlator) else []
         self._streams = streams(attached.correlator, standing)
-        timed = attached.probe.statistics()
+        programs = attached.probe.programs()
         return KernelFacts(
             wall_ns=time.time_ns(),
             records=status.records,
@@ -84,8 +84,9 @@ class Condition:
             ring_fill_ratio=status.ring_fill_ratio,
             drain_lag_s=lag_ns / 1e9,
             queues=queues,
-            probe_seconds={name: ns / 1e9 for name, (ns, _) in timed.items()},
-            probe_runs={name: runs for name, (_, runs) in timed.items()},
+            probe_seconds={name: one.seconds for name, one in programs.items() if one.seconds is not None},
+            probe_runs={name: one.runs for name, one in programs.items() if one.runs is not None},
+            probe_skipped={name: one.skipped for name, one in programs.items()},
             collector_cpu_s=time.process_time(),
             collector_rss_bytes=_resident_bytes(),
             rung=status.rung,

@@ -147,6 +147,11 @@ class _Watch:
         now = time.monotonic_ns()
         standing = self.probe.standing(now)
         self._emit(self.correlator.finish(now, standing))
+        if skipped := self.probe.skipped():
+            self.sink.warn(
+                f"warning: the kernel may have kept up to {skipped} calls from us, where a program of ours was under"
+                " way in a preempted task; they show as gaps"
+            )
         self.sink.finish(self._summary(now))
 
     def _summary(self, now: int) -> Summary:

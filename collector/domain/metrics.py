@@ -49,6 +49,7 @@ class KernelFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     queues: Mapping[str, tuple[int, int]] | None = None  # name -> (depth, limit)
     probe_seconds: Mapping[str, float] | None = None  # program -> CPU seconds in the kernel
     probe_runs: Mapping[str, int] | None = None
+    probe_skipped: Mapping[str, int] | None = None
     collector_cpu_s: float | None = None
     collector_rss_bytes: int | None = None
     rung: str | None = None

@@ -75,3 +75,4 @@ MAP_HINTS: Final = 10
 MAP_BLANK: Final = 11
 MAP_CALLS: Final = 12
 MAP_SOCKETS: Final = 13
+MAP_TAKEN: Final = 14

@@ -32,6 +32,7 @@ MAP_TYPE_ARRAY: Final = 2
 MAP_TYPE_PERCPU_ARRAY: Final = 6
 MAP_TYPE_SK_STORAGE: Final = 24
 MAP_TYPE_RINGBUF: Final = 27
+MAP_TYPE_TASK_STORAGE: Final = 29
 F_NO_PREALLOC: Final = 1
 F_MMAPABLE: Final = 0x400
 
@@ -45,7 +46,7 @@ ATTACH_TRACE_ITER: Final = 28
 _LOG_SIZE: Final = (1 << 24) - 1  # the most that old kernels take; before 6.4 what does not fit is the end
 _ATTACH_BTF_ID_OFFSET: Final = 108
 _ATTR_SIZE: Final = 152
-_INFO_SIZE: Final = 208  # struct bpf_prog_info up to run_cnt, its last field here
+_INFO_SIZE: Final = 216  # struct bpf_prog_info up to recursion_misses, its last field here (from 5.12 on)
 _RUN_TIME_OFFSET: Final = 192
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280}
 
@@ -73,8 +74,8 @@ def create_map(  # noqa: PLR0913  # the attributes of one system call
         raise KernelRefused(f"map {name}: {refusal.strerror}") from refusal
 
 
-def create_socket_storage(value_size: int, name: str) -> int:
-    """Return the descriptor of a map whose values stand at sockets. It wants BTF: an int key, a struct of that size."""
+def create_storage(kind: int, value_size: int, name: str) -> int:
+    """Return the descriptor of a map whose values stand at sockets or tasks. It wants BTF: an int key, a struct."""
     text = b"\0int\0value\0"
     types = struct.pack("<IIII", 1, 1 << 24, 4, 1 << 24 | 32) + struct.pack("<III", 5, 4 << 24, value_size)
     blob = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(text)) + types + text
@@ -84,7 +85,7 @@ def create_socket_storage(value_size: int, name: str) -> int:
     try:
         btf = _bpf(_BTF_LOAD, attributes)
         attributes = bytearray(_ATTR_SIZE)
-        struct.pack_into("<IIIII", attributes, 0, MAP_TYPE_SK_STORAGE, 4, value_size, 0, F_NO_PREALLOC)
+        struct.pack_into("<IIIII", attributes, 0, kind, 4, value_size, 0, F_NO_PREALLOC)
         struct.pack_into("<16sIIII", attributes, 28, name.encode()[:15], 0, btf, 1, 2)
         try:
             return _bpf(_MAP_CREATE, attributes)
@@ -189,10 +190,13 @@ def _info(descriptor: int, size: int) -> bytes:
     return info.raw
 
 
-def run_statistics(program: int) -> tuple[int, int]:
-    """Return (nanoseconds, runs) of a program, over the time in which they were counted."""
-    spent_ns, runs = struct.unpack_from("<QQ", _info(program, _INFO_SIZE), _RUN_TIME_OFFSET)
-    return spent_ns, runs
+def run_statistics(program: int) -> tuple[int, int, int]:
+    """Return (nanoseconds, runs, skipped): how often the kernel did not run it, as it was under way on that CPU.
+
+    The first two over the time in which they were counted.
+    """
+    spent_ns, runs, skipped = struct.unpack_from("<QQQ", _info(program, _INFO_SIZE), _RUN_TIME_OFFSET)
+    return spent_ns, runs, skipped
 
 
 def program_of(attachment: int) -> int:

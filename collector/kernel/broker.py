@@ -7,7 +7,7 @@ collector in the background (collector.kernel.background), where it has CAP_SYS_
 Protocol over a SOCK_STREAM pair: a request is one byte, its answer a u32 length and as many bytes.
   C  connections: struct connection*; entries whose socket is gone are removed once told
   S  one more byte, a signal number: sent to the command that the watch started
-  P  programs: nanoseconds and runs of each that is timed, two u64
+  P  programs: of each the nanoseconds and runs, where they are timed, and how often it was skipped, three u64
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
 _ALLOWED_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT})
 _LENGTH: Final = struct.Struct("<I")
 _COOKIE: Final = struct.Struct("<Q")
-_RUNS: Final = struct.Struct("<QQ")
+_RUNS: Final = struct.Struct("<QQQ")
 _DESCRIPTOR_LIMIT: Final = 64
 _FLAGS_OFFSET: Final = struct.calcsize("<QQQQQ2Q2QQ2I2I2IIIIII")
 
@@ -36,13 +36,15 @@ class _Held(NamedTuple):
 
     connections: int  # a map
     iterators: list[int]
-    programs: list[int]  # timed while the last descriptor of all is open
+    programs: list[int]
+    timing: list[int]  # while it is open the programs are timed
 
     @classmethod
-    def sorted_out(cls, descriptors: list[int], timed: int) -> "_Held":
-        """Sort what came; `timed` of it are programs."""
-        tables = len(descriptors) - (timed + 1 if timed else 0)
-        return cls(descriptors[0], descriptors[1:tables], descriptors[tables : tables + timed])
+    def sorted_out(cls, descriptors: list[int], iterators: int, programs: int) -> "_Held":
+        """Sort what came: the table, so many iterators and programs, and maybe what keeps those timed."""
+        first, *rest = descriptors
+        last = iterators + programs
+        return cls(first, rest[:iterators], rest[iterators:last], rest[last:])
 
 
 def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket, background.Heartbeat]:
@@ -62,10 +64,10 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
     with contextlib.suppress(OSError, EOFError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
-        timed, descriptors, _, _ = socket.recv_fds(link, 1, _DESCRIPTOR_LIMIT)
-        if not timed:  # nothing could be attached
+        counts, descriptors, _, _ = socket.recv_fds(link, 2, _DESCRIPTOR_LIMIT)
+        if not counts:  # nothing could be attached
             raise EOFError
-        held = _Held.sorted_out(descriptors, timed[0])
+        held = _Held.sorted_out(descriptors, *counts)
         nice = privileges.permitted(privileges.CAP_SYS_NICE)
         kept = (*_KEPT, privileges.CAP_SYS_NICE) if nice else _KEPT
         privileges.become(*privileges.account(user), keep=kept)
@@ -132,9 +134,9 @@ class BrokerClient:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    def hand_over(self, tables: list[int], *, programs: int = 0) -> None:
-        """Give the broker the connection tables; where programs are timed, those and what keeps them timed."""
-        socket.send_fds(self._link, [bytes([programs])], tables)
+    def hand_over(self, tables: list[int], *, iterators: int, programs: int) -> None:
+        """Give the broker what `LoadReply` calls tables."""
+        socket.send_fds(self._link, [bytes([iterators, programs])], tables)
 
     def connections(self) -> list[bytes]:
         """Return the table's watched entries: struct connection of each, raw."""
@@ -142,8 +144,8 @@ class BrokerClient:
         size = abi.CONNECTION.size
         return [body[at : at + size] for at in range(0, len(body), size)]
 
-    def statistics(self) -> list[tuple[int, int]]:
-        """Return (nanoseconds, runs) of each program, in the order in which they were handed over."""
+    def programs(self) -> list[tuple[int, int, int]]:
+        """Return (nanoseconds, runs, skipped) of each program, in the order in which they were handed over."""
         return list(_RUNS.iter_unpack(self._ask(b"P")))
 
     def signal_command(self, number: int) -> None:

@@ -28,6 +28,7 @@ _EXTRA: Final = {
 _PREFIX: Final = b"btf_trace_"
 _HELPERS: Final = b"bpf_func_id\0"
 _HELPER_PREFIX: Final = "BPF_FUNC_"
+_UNDER_SRCU: Final = b"\0class_srcu_fast_notrace_t\0"  # what guards them, include/linux/tracepoint.h
 
 
 class KernelTypes(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class KernelTypes(msgspec.Struct, frozen=True):
     functions: dict[str, tuple[int, int]]
     helpers: frozenset[str] = frozenset()  # that this kernel has for some kind of program
     typed: bool = True  # False: from the symbols alone, without BTF
+    preemptible: bool = False  # programs at tracepoints may be preempted (from 7.0 on they run under SRCU)
 
 
 def vmlinux() -> bytes:
@@ -88,6 +90,7 @@ def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
         tracepoints=tracepoints,
         functions={n: (own, prototypes[proto]) for n, (own, proto) in found.items()},
         helpers=helpers,
+        preemptible=blob.find(_UNDER_SRCU, text) >= 0,
     )
 
 

@@ -15,7 +15,20 @@ from typing import Final
 
 import msgspec
 
-from collector.kernel import abi, attach, bpf_syscall, btf, canary, census, compiler, headers, maps, privileges, symbols
+from collector.kernel import (
+    abi,
+    attach,
+    bpf_syscall,
+    btf,
+    canary,
+    census,
+    compiler,
+    headers,
+    maps,
+    preemption,
+    privileges,
+    symbols,
+)
 from collector.kernel.errors import BadTypes, KernelProblem, KernelRefused
 from collector.kernel.namespaces import has_host_pids
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
@@ -35,12 +48,13 @@ _UNPROVEN, _CANARY, _SETTLING, _IN_FORCE = 1, 2, 3, 4  # generations of filters:
 class Load:
     """One rung loaded: its maps and attachments."""
 
-    def __init__(self, request: LoadRequest, *, socket_storage: bool) -> None:
-        self.maps = maps.make_maps(request, socket_storage=socket_storage)
+    def __init__(self, request: LoadRequest, chosen: Plan) -> None:
+        self.maps = maps.make_maps(request, socket_storage=chosen.socket_storage, twice=chosen.twice)
         self.attachments: list[int] = []
         self.iterators: list[int] = []
         self.programs: list[str] = []
-        self.timed: list[int] = []  # the programs, and what keeps them timed
+        self.held: list[int] = []  # the programs
+        self.timing: list[int] = []  # what keeps them timed
         self.request = request
         self.sequences: dict[int, int] = {}
         self.counters: tuple[tuple[int, ...], ...] = ()
@@ -51,7 +65,7 @@ class Load:
         names = tuple(program.name for program in chosen.programs)
         code = compiler.compile_programs(Path(self.request.cache), identity, chosen.definitions, names)
         for program in chosen.programs:
-            instructions = maps.link_maps(code[program.name], self.maps)
+            instructions = maps.link(code[program.name], self.maps, types.functions)
             held = self.iterators if program.hook is Hook.ITERATOR else self.attachments
             held += attach.load_and_attach(program, instructions, types, self.maps)
             if held is self.attachments:
@@ -72,23 +86,21 @@ class Load:
         states.close()
         return missed
 
-    def time_programs(self) -> None:
-        """Let the kernel time the programs from now on; before 5.8 it cannot, and nothing is told of their cost."""
+    def hold_programs(self, *, timed: bool) -> None:
+        """Keep what tells how they fare; let the kernel time them, if wanted: before 5.8 it can do neither."""
         with contextlib.suppress(OSError):
-            self.timed = [bpf_syscall.program_of(one) for one in self.attachments]
-            self.timed.append(bpf_syscall.enable_statistics())
-            return
-        for descriptor in self.timed:
-            os.close(descriptor)
-        self.timed = []
+            for one in self.attachments:
+                self.held.append(bpf_syscall.program_of(one))
+            self.timing += [bpf_syscall.enable_statistics()] if timed else []
+        del self.programs[len(self.held) :]
 
     def tables(self) -> list[int]:
         """Return what the broker is to have, in the order of LoadReply."""
-        return [self.maps[abi.MAP_CONNECTIONS], *self.iterators, *self.timed]
+        return [self.maps[abi.MAP_CONNECTIONS], *self.iterators, *self.held, *self.timing]
 
     def close(self) -> None:
         """Detach and forget."""
-        for descriptor in (*self.attachments, *self.iterators, *self.timed, *self.maps.values()):
+        for descriptor in (*self.attachments, *self.iterators, *self.held, *self.timing, *self.maps.values()):
             os.close(descriptor)
 
 
@@ -111,14 +123,15 @@ def _climb(request: LoadRequest, identity: str, types: btf.KernelTypes, untyped:
         result, loaded = _try_rung(rung, request, identity, types, baseline)
         tried.append(result)
         if loaded:
-            if request.statistics:
-                loaded.time_programs()
+            loaded.hold_programs(timed=request.statistics)
             reply = LoadReply(
                 rung=rung.name,
                 tried=tuple(tried),
                 cpus=maps.possible_cpus(),
                 tables=len(loaded.tables()),
-                programs=tuple(loaded.programs) if loaded.timed else (),
+                iterators=len(loaded.iterators),
+                programs=tuple(loaded.programs),
+                timed=bool(loaded.timing),
                 sequences=loaded.sequences,
                 counters=loaded.counters,
                 warm=warm,
@@ -156,12 +169,13 @@ def _try_rung(
         types,
         by_process=bool(wanted.pids or wanted.with_children),
         follow_children=bool(wanted.with_children),
+        preempts=preemption.preempts(),
     )
     if isinstance(chosen, str):
         return RungResult(name=rung.name, loaded=False, fired=False, reason=chosen), None
     attempt = None
     try:
-        attempt = Load(request, socket_storage=chosen.socket_storage)
+        attempt = Load(request, chosen)
         attempt.run(chosen, identity, types)
         if chosen.cookies:
             census.give_cookies()

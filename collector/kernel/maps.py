@@ -1,6 +1,7 @@
 """The maps of one load: made, named by their numbers in compiled code, filled with what to watch."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +13,22 @@ from collector.kernel.bpf_syscall import (
     MAP_TYPE_HASH,
     MAP_TYPE_PERCPU_ARRAY,
     MAP_TYPE_RINGBUF,
+    MAP_TYPE_SK_STORAGE,
+    MAP_TYPE_TASK_STORAGE,
     create_map,
-    create_socket_storage,
+    create_storage,
     delete,
     keys,
     update,
 )
 from collector.kernel.request import Filters, LoadRequest
+from collector.kernel.rungs import PREEMPT_DISABLE, PREEMPT_ENABLE
 
 _LOAD_IMMEDIATE: Final = 0x18  # BPF_LD | BPF_IMM | BPF_DW
 _FROM_MAP: Final = 1  # BPF_PSEUDO_MAP_FD
+_CALL: Final = 0x85  # BPF_JMP | BPF_CALL
+_KERNEL_FUNCTION: Final = 2  # BPF_PSEUDO_KFUNC_CALL
+_FUNCTIONS: Final = {0x70000001: PREEMPT_DISABLE, 0x70000002: PREEMPT_ENABLE}  # the numbers in bpf/helpers.h
 _POSSIBLE: Final = Path("/sys/devices/system/cpu/possible")
 _ENTRIES: Final = 4096  # of each filter table
 
@@ -33,7 +40,7 @@ def possible_cpus() -> int:
     return int(_POSSIBLE.read_text().strip().replace(",", "-").split("-")[-1]) + 1
 
 
-def make_maps(request: LoadRequest, *, socket_storage: bool) -> Maps:
+def make_maps(request: LoadRequest, *, socket_storage: bool, twice: bool) -> Maps:
     """Create every map. Raises KernelRefused."""
     flat = {"key_size": 4, "entries": 1}
     table = {"entries": _ENTRIES, "value_size": 1}
@@ -81,17 +88,24 @@ def make_maps(request: LoadRequest, *, socket_storage: bool) -> Maps:
         abi.MAP_CALLS: create_map(MAP_TYPE_HASH, key_size=8, value_size=8, entries=16384, name="ns_calls"),
     }
     if socket_storage:
-        made[abi.MAP_SOCKETS] = create_socket_storage(abi.CONNECTION.size, "ns_sockets")
+        made[abi.MAP_SOCKETS] = create_storage(MAP_TYPE_SK_STORAGE, abi.CONNECTION.size, "ns_sockets")
+    if twice:
+        made[abi.MAP_TAKEN] = create_storage(MAP_TYPE_TASK_STORAGE, 4, "ns_taken")
     return made
 
 
-def link_maps(instructions: bytes, maps: Maps) -> bytes:
-    """Put descriptors in place of the map numbers that compiled code holds."""
+def link(instructions: bytes, maps: Maps, functions: Mapping[str, tuple[int, int]]) -> bytes:
+    """Put descriptors in place of the map numbers that compiled code holds, and BTF IDs in place of functions."""
     code = bytearray(instructions)
     for at in range(0, len(code), 8):
         if code[at] == _LOAD_IMMEDIATE and code[at + 1] >> 4 == _FROM_MAP:
             (number,) = struct.unpack_from("<I", code, at + 4)
             struct.pack_into("<I", code, at + 4, maps[number])
+        elif code[at] == _CALL and not code[at + 1]:
+            (number,) = struct.unpack_from("<I", code, at + 4)
+            if number in _FUNCTIONS:
+                code[at + 1] = _KERNEL_FUNCTION << 4
+                struct.pack_into("<I", code, at + 4, functions[_FUNCTIONS[number]][0])
     return bytes(code)
 
 

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from collector.kernel.decoding import decode_caller
 from collector.kernel.errors import LoaderFailed, NoRung
 from collector.kernel.request import LoadReply, LoadRequest
 from collector.kernel.ring import CpuStates, Hints, Ring
-from collector.kernel.rungs import BY_NAME
+from collector.kernel.rungs import AGAIN, BY_NAME
 
 _REPLY_LIMIT: Final = 1 << 20
 _DESCRIPTOR_LIMIT: Final = 128
@@ -41,6 +41,14 @@ def run_loader(request: LoadRequest) -> tuple[LoadReply, list[int]]:
     return msgspec.json.decode(body, type=LoadReply), descriptors
 
 
+class Program(NamedTuple):
+    """How a program of ours fared."""
+
+    seconds: float | None  # CPU time; None: not timed
+    runs: int | None
+    skipped: int  # not run, as it was under way on that CPU, in a task that was preempted
+
+
 class Probe:
     """What was loaded, and the reading of it. Closing it detaches everything."""
 
@@ -53,7 +61,7 @@ class Probe:
             raise NoRung({one.name: f"{one.reason} ({BY_NAME[one.name].needs})" for one in reply.tried})
         events, cpus, hints, *rest = descriptors
         tables, self._attachments = rest[: reply.tables], rest[reply.tables :]
-        broker.hand_over(tables, programs=len(reply.programs))
+        broker.hand_over(tables, iterators=reply.iterators, programs=len(reply.programs))
         self.reply = reply
         self._broker = broker
         self._states = CpuStates(cpus, reply.cpus, reply.counters)
@@ -104,11 +112,23 @@ class Probe:
         """Return the kernel's own totals of what watched connections moved."""
         return self._states.totals()
 
-    def statistics(self) -> dict[str, tuple[int, int]]:
-        """Return program -> (nanoseconds, runs) since the start, as the kernel timed them; empty where it does not."""
+    def programs(self) -> dict[str, Program]:
+        """Return how each program of ours fared since the start; empty where the kernel cannot tell."""
         if not self.reply.programs:
             return {}
-        return dict(zip(self.reply.programs, self._broker.statistics(), strict=True))
+        timed = self.reply.timed
+        return {
+            name: Program(spent_ns / 1e9 if timed else None, runs if timed else None, skipped)
+            for name, (spent_ns, runs, skipped) in zip(self.reply.programs, self._broker.programs(), strict=True)
+        }
+
+    def skipped(self) -> int:
+        """Return how many calls or changes the kernel may have kept from us: it does not run a program twice at once.
+
+        At most so many: of a program with a second copy, where both were under way.
+        """
+        found = {name: program.skipped for name, program in self.programs().items()}
+        return sum(min(count, found.get(name + AGAIN, count)) for name, count in found.items() if AGAIN not in name)
 
     def detach(self) -> None:
         """Record nothing more. What was recorded, and the counters, can still be read."""

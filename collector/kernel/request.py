@@ -41,15 +41,17 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True):
 class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. Descriptors, in this order: events, CPU states, hints, `tables` for the broker, then attachments.
 
-    Tables: the connections hash and, where entries stand at their sockets, the iterator over those; where programs are
-    timed, `programs` and what keeps them timed.
+    Tables: the connections hash, `iterators` over entries that stand at their sockets, `programs`, and where those are
+    timed what keeps them so.
     """
 
     rung: str | None
     tried: tuple[RungResult, ...]
     cpus: int = 0
     tables: int = 0
-    programs: tuple[str, ...] = ()  # those that are timed
+    iterators: int = 0
+    programs: tuple[str, ...] = ()
+    timed: bool = False
     sequences: dict[int, int] = {}
     counters: tuple[tuple[int, ...], ...] = ()  # of every CPU, before the filters came into force
     warm: bool = False

@@ -1,6 +1,6 @@
 """The capability ladder: the ways to see bytes move, best first. Each is decided by load-and-fire, never by version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -113,7 +113,10 @@ BY_NAME: Final = {rung.name: rung for rung in LADDER}
 _LIFE: Final = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", "tcp_retransmit_skb")
 _READY: Final = "sk_data_ready"
 _ITERATOR: Final = "bpf_sk_storage_map"
-FUNCTIONS: Final = frozenset({*_FUNCTIONS, _SENDPAGE, f"bpf_iter_{_ITERATOR}"})
+PREEMPT_DISABLE: Final = "bpf_preempt_disable"  # 6.10
+PREEMPT_ENABLE: Final = "bpf_preempt_enable"
+FUNCTIONS: Final = frozenset({*_FUNCTIONS, _SENDPAGE, f"bpf_iter_{_ITERATOR}", PREEMPT_DISABLE, PREEMPT_ENABLE})
+AGAIN: Final = "_again"  # behind the name of a program's second copy
 KERNEL_HEADERS: Final = "KERNEL_HEADERS"  # compile against these, where there is no BTF to make a header tree from
 _TASK_HELPERS: Final = "task_pt_regs"  # 5.15; those for the task (5.11), typed cookies (5.12) and storage came before
 
@@ -127,12 +130,19 @@ class Plan:
     programs: tuple[Program, ...]
     socket_storage: bool  # entries stand at the sockets
     cookies: bool  # the kernel names the sockets: those older than the watch want a cookie first
+    twice: bool  # the byte path's programs have second copies (decision 0505)
 
 
-def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: bool) -> Plan | str:
-    """Return the plan, or why this kernel cannot have the rung."""
+def plan(
+    rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: bool, preempts: bool = False
+) -> Plan | str:
+    """Return the plan, or why this kernel cannot have the rung. `preempts`: tasks that are in the kernel, too."""
     if rung is FEXIT and not types.typed:
         return "trampolines want BTF"
+    preemptible = types.preemptible or (rung is FEXIT and preempts)  # kprobes never are
+    if preemptible and PREEMPT_DISABLE not in types.functions:
+        return "a kernel that preempts itself would mix up what trampolines record: it has no bpf_preempt_disable"
+    twice = preemptible and rung is not KPROBE
     missing = [p.target for p in rung.programs if not _exists(p, types)]
     missing += [name for name in _LIFE if name not in types.tracepoints]
     if missing:
@@ -141,7 +151,8 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
     definitions = [rung.definition, "HAS_TASK_HELPERS" if helpers else "IDENTITY_BY_ADDRESS"]
     if not types.typed:
         definitions.append(KERNEL_HEADERS)
-    programs = [*rung.programs, *_tracepoints(*_LIFE)]
+    definitions += [*(["PREEMPTIBLE"] if preemptible else []), *(["TWICE"] if twice else [])]
+    programs = [*_copies(rung.programs, twice=twice), *_tracepoints(*_LIFE)]
     socket_storage = helpers and rung.typed_sockets
     if socket_storage:
         definitions += ["PLAIN_LOADS", "SOCKET_STORAGE"]
@@ -171,7 +182,19 @@ def plan(rung: Rung, types: KernelTypes, *, by_process: bool, follow_children: b
         programs=tuple(programs),
         socket_storage=socket_storage,
         cookies=helpers and not socket_storage,
+        twice=twice,
     )
+
+
+def _copies(programs: tuple[Program, ...], *, twice: bool) -> tuple[Program, ...]:
+    """Return programs with their second copies, in the order in which they have to be attached.
+
+    A tracepoint runs its programs as they came, a trampoline the newest first.
+    """
+    if not twice:
+        return programs
+    copies = tuple(replace(program, name=program.name + AGAIN) for program in programs)
+    return (*copies, *programs) if programs[0].hook is Hook.FEXIT else (*programs, *copies)
 
 
 def _exists(program: Program, types: KernelTypes) -> bool:

@@ -33,6 +33,7 @@ def own_metrics(store: Store, facts: KernelFacts, losses: Mapping[str, Counts], 
     yield gauge("netscope_series", "Series kept", ("sort",), (((sort,), len(table)) for sort, table in series))
     yield counter("netscope_probe_seconds", "CPU time of our programs", ("program",), rows_of(facts.probe_seconds))
     yield counter("netscope_probe_runs", "Runs of our programs", ("program",), rows_of(facts.probe_runs))
+    yield counter("netscope_probe_skipped", "Runs that the kernel left out", ("program",), rows_of(facts.probe_skipped))
     queues = facts.queues or {}
     yield gauge("netscope_queue_depth", "Entries waiting", ("queue",), (((q,), d) for q, (d, _) in queues.items()))
     yield gauge("netscope_queue_limit", "Bound of a queue", ("queue",), (((q,), m) for q, (_, m) in queues.items()))

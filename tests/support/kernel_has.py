@@ -7,5 +7,11 @@ from collector.kernel.rungs import FUNCTIONS
 
 
 @cache
+def socket_cookies() -> bool:
+    """Tell whether programs name a connection by its socket's cookie: before 5.15 it gets a number of ours."""
+    return "task_pt_regs" in btf.read_kernel_types(btf.vmlinux(), FUNCTIONS).helpers
+
+
+@cache
 def tracepoint(name: str) -> bool:
     return name in btf.read_kernel_types(btf.vmlinux(), FUNCTIONS).tracepoints

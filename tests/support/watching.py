@@ -24,15 +24,15 @@ class Watch(Running):
 
     output = None
 
-    def __init__(self, *options, env=None, rung=None, output=None):
-        """`output`: a file for what is said, which else waits in a pipe until the end."""
-        command = [sys.executable, "-m", "collector", "watch", "--json"]
+    def __init__(self, *options, env=None, rung=None, output=None, within=()):
+        """`output`: a file for what is said, which else waits in a pipe until the end. `within`: stands before it all."""
+        command = [*within, sys.executable, "-m", "collector", "watch", "--json"]
         if rung or os.environ.get("NETSCOPE_TEST_RUNG"):
             command += ["--rung", rung or os.environ["NETSCOPE_TEST_RUNG"]]
         command += [str(option) for option in options]
         self.output = output
         with open(output, "wb") if output else contextlib.nullcontext(subprocess.PIPE) as stdout:
-            self.process = _START(
+            self.process = (subprocess.Popen if within else _START)(
                 command, stdout=stdout, stderr=subprocess.PIPE, cwd=ROOT, env={**os.environ, **(env or {})}
             )
         self.stderr = b""

@@ -51,6 +51,11 @@ def btf_in_image(image: Path) -> bytes:
     raise ValueError(f"{image} has no BTF")
 
 
+def _preempts(release: str) -> bool:
+    """Tell how Debian sets its kernels up: voluntary until 6.12, lazy from then on."""
+    return headers.kernel_version(release)[:2] > (6, 12)
+
+
 def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None, rungs: tuple[str, ...] = (),
          variants: tuple[tuple[bool, bool], ...] = VARIANTS) -> Warmed:  # fmt: skip
     """Fill `cache` with every rung (or those named) that the kernel's types allow, in every variant."""
@@ -64,7 +69,8 @@ def warm(blob: bytes, release: str, cache: Path, *, machine: str | None = None, 
     impossible: dict[str, str] = {}
     for rung in (rung for rung in LADDER if not rungs or rung.name in rungs):
         for by_process, follow_children in variants:
-            chosen = plan(rung, types, by_process=by_process, follow_children=follow_children)
+            asked = {"by_process": by_process, "follow_children": follow_children, "preempts": _preempts(release)}
+            chosen = plan(rung, types, **asked)
             if isinstance(chosen, str):
                 impossible[rung.name] = chosen
                 continue

@@ -4,13 +4,15 @@ import contextlib
 import struct
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.kernel import btf, headers, rungs, symbols
+from collector.kernel import btf, headers, preemption, rungs, symbols
 from collector.kernel.btf import KernelTypes
 from collector.kernel.errors import KernelRefused
 from collector.kernel.loader import refused
+from collector.kernel.probe import Probe, Program
 from collector.kernel.request import LoadReply, RungResult
 
 LIFE = ("inet_sock_set_state", "tcp_destroy_sock", "tcp_receive_reset", "tcp_retransmit_skb", "sys_enter", "sys_exit")
@@ -63,6 +65,61 @@ def test_before_5_15_no_helper_is_used_that_is_not_there():
         assert "HAS_TASK_HELPERS" not in old.definitions
         assert not old.socket_storage
         assert not old.cookies
+
+
+def test_where_programs_can_be_preempted_they_have_second_copies():
+    functions = {rungs.PREEMPT_DISABLE: (8, 0), rungs.PREEMPT_ENABLE: (9, 0)}
+    plain = kernel("sock_send_length", "sock_recv_length")
+    able = msgspec.structs.replace(plain, functions=plain.functions | functions)
+    for rung in rungs.LADDER:
+        assert not plan(rung, able).twice
+        chosen = plan(rung, msgspec.structs.replace(able, preemptible=True))
+        names = [program.name for program in chosen.programs]
+        assert "PREEMPTIBLE" in chosen.definitions
+        assert (
+            chosen.twice == ("TWICE" in chosen.definitions) == (rung is not rungs.KPROBE)
+        )  # kprobes are never preempted
+        for first in (program.name for program in rung.programs if chosen.twice):
+            earlier, later = sorted((names.index(first), names.index(first + rungs.AGAIN)))
+            ran_first = later if rung is rungs.FEXIT else earlier  # a trampoline runs the newest first
+            assert names[ran_first] == first
+        assert plan(rung, msgspec.structs.replace(plain, preemptible=True)).startswith("a kernel that preempts itself")
+    preempted = rungs.plan(rungs.FEXIT, able, by_process=False, follow_children=False, preempts=True)
+    assert preempted.twice
+    assert not rungs.plan(rungs.LENGTH, able, by_process=False, follow_children=False, preempts=True).twice
+
+
+def test_what_btf_says_of_preemption():
+    text = TEXT + b"class_srcu_fast_notrace_t\0"
+    blob = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(TYPES), len(TYPES), len(text)) + TYPES + text
+    assert btf.read_kernel_types(blob, rungs.FUNCTIONS).preemptible
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "command_line", "preempts"),
+    [
+        ("#1 SMP Debian 5.10.1", "none voluntary (full)", "preempt=full", False),
+        ("#1 SMP PREEMPT Ubuntu lowlatency", None, "quiet", True),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1", "none (voluntary) full", "", False),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.12", "none voluntary (full)", "", True),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 7.2", "full (lazy)", "", True),
+        ("#1 SMP PREEMPT_DYNAMIC", None, "quiet preempt=full", True),
+        ("#1 SMP PREEMPT_DYNAMIC", None, "quiet", False),
+    ],
+)
+def test_whether_the_kernel_preempts_itself(tmp_path, version, mode, command_line, preempts):
+    if mode:
+        (tmp_path / "mode").write_text(mode + " \n")
+    (tmp_path / "line").write_text(command_line)
+    found = preemption.preempts(version, mode=tmp_path / "mode", command_line=tmp_path / "line")
+    assert found is preempts
+
+
+def test_what_was_skipped_counts_where_both_copies_were():
+    told = {"a": 3, "a_again": 5, "b": 2, "b_again": 0, "c": 4}
+    probe = Probe.__new__(Probe)
+    probe.programs = lambda: {name: Program(None, None, skipped) for name, skipped in told.items()}
+    assert probe.skipped() == 3 + 0 + 4
 
 
 def test_a_missing_tracepoint_is_a_reason():

@@ -12,7 +12,7 @@ from tests.support.exchanges import connection, exchange
 NOW = 3600 * 1_000_000_000
 EVERYTHING = KernelFacts(
     wall_ns=1, records={"captured": 10, "decoded": 9, "lost": 1}, totals={"bytes_sent": 1, "bytes_received": 2, "calls_sent": 3, "calls_received": 4, "exchanges": 5, "connections": 6}, losses={"kernel": {"ring_full": 3}},
-    ring_fill_ratio=0.1, drain_lag_s=0.01, queues={"api": (3, 100)}, probe_seconds={"sendmsg": 1.5}, probe_runs={"sendmsg": 100}, collector_cpu_s=3.0,
+    ring_fill_ratio=0.1, drain_lag_s=0.01, queues={"api": (3, 100)}, probe_seconds={"sendmsg": 1.5}, probe_runs={"sendmsg": 100}, probe_skipped={"sendmsg": 2}, collector_cpu_s=3.0,
     collector_rss_bytes=100, rung="fexit", feed={"published": 3, "clients": 2},
     pools=[
         PoolFacts(service="orders", role="client", peer_ip="10.0.0.2", peer_port=8080, open=5, busy=2),
