@@ -220,6 +220,11 @@ INLINE int wants(struct sock *sk, struct connection *c)
 	return 0;
 }
 
+INLINE int is_observed(struct sock *sk, struct connection *c)
+{
+	return (c && (c->flags & CONNECTION_WATCHED)) || wants(sk, c);
+}
+
 /* The kernel does not run a program on a CPU where it is under way already, in a task that was preempted: a call of
  * another task would be missed. So where that can be there are two copies, one behind the other: the second takes what
  * the first did not. */
@@ -253,7 +258,7 @@ INLINE int on_bytes_of(enum copy copy, struct sock *sk, struct pt_regs *regs, in
 	if (length <= 0 || !is_tcp(sk))
 		return 0;
 	c = find_connection(sk);
-	if ((!c || !(c->flags & CONNECTION_WATCHED)) && !wants(sk, c))
+	if (!is_observed(sk, c))
 		return 0;
 	if (!is_mine(copy))
 		return 0;

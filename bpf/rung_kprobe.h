@@ -17,9 +17,14 @@ INLINE int keep_socket(struct pt_regs *regs, u8 direction)
 {
 	u64 key = current_pid_tgid() << 1 | direction;
 	u64 sk = KPROBE_ARG1(regs);
+	u32 loss;
 
-	if (map_update(MAP(MAP_CALLS), &key, &sk, MAP_ANY))
-		count_loss(LOSS_CALL_TABLE_FULL);
+	if (!map_update(MAP(MAP_CALLS), &key, &sk, MAP_NOEXIST))
+		return 0;
+	/* The thread's last call has not returned, for us: more were under way than the kernel keeps return probes for. */
+	loss = map_update(MAP(MAP_CALLS), &key, &sk, MAP_ANY) ? LOSS_CALL_TABLE_FULL : LOSS_RETURN_MISSED;
+	if (is_tcp((struct sock *)sk) && is_observed((struct sock *)sk, find_connection((struct sock *)sk)))
+		count_loss(loss);
 	return 0;
 }
 

@@ -42,6 +42,7 @@ LOSS_NAMES: Final = (
     "process_table_full",
     "connection_delete",
     "call_table_full",
+    "return_missed",
 )
 
 CPU_STATE: Final = struct.Struct(f"<II{CPU_LANES}Q2Q2QQQ{LOSS_REASONS}Q21Q")

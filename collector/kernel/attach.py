@@ -22,6 +22,7 @@ from collector.kernel.bpf_syscall import (
 )
 from collector.kernel.btf import KernelTypes
 from collector.kernel.errors import KernelRefused
+from collector.kernel.return_probes import ReturnProbes
 from collector.kernel.rungs import Hook, Program
 
 _KPROBE_PMU: Final = Path("/sys/bus/event_source/devices/kprobe")
@@ -31,10 +32,15 @@ _IOC_ENABLE: Final = 0x2400
 _IOC_SET_BPF: Final = 0x40042408
 _ATTR_SIZE: Final = 112
 
+_TYPE_TRACEPOINT: Final = 2  # PERF_TYPE_TRACEPOINT
+
 _libc = ctypes.CDLL(None, use_errno=True)
+_names: dict[str, ctypes.Array[ctypes.c_char]] = {}
 
 
-def load_and_attach(program: Program, instructions: bytes, types: KernelTypes, maps: dict[int, int]) -> list[int]:
+def load_and_attach(
+    program: Program, instructions: bytes, types: KernelTypes, maps: dict[int, int], returns: ReturnProbes
+) -> list[int]:
     """Return the descriptors that keep the program attached. Raises KernelRefused."""
     match program.hook:
         case Hook.TRACEPOINT if not types.typed:
@@ -44,9 +50,9 @@ def load_and_attach(program: Program, instructions: bytes, types: KernelTypes, m
         case Hook.FEXIT:
             return _tracing(program, instructions, ATTACH_TRACE_FEXIT, types.functions[program.target][0])
         case Hook.KPROBE:
-            return _kprobe(program, instructions, at_return=False)
+            return _kprobe(program, instructions, _entry(program.target))
         case Hook.KRETPROBE:
-            return _kprobe(program, instructions, at_return=True)
+            return _kprobe(program, instructions, _return(program.target, returns))
         case Hook.ITERATOR:
             loaded = load_program(
                 instructions,
@@ -79,13 +85,13 @@ def _raw_tracepoint(program: Program, instructions: bytes) -> list[int]:
         os.close(loaded)
 
 
-def _kprobe(program: Program, instructions: bytes, *, at_return: bool) -> list[int]:
+def _kprobe(program: Program, instructions: bytes, attributes: bytearray) -> list[int]:
     a, b, c = headers.kernel_version()
     loaded = load_program(
         instructions, kind=PROG_TYPE_KPROBE, name=program.name, kernel_version=(a << 16) + (b << 8) + min(c, 255)
     )
     try:
-        event = _open_kprobe(program.target, at_return=at_return)
+        event = _open_event(program.target, attributes)
         for request, argument in ((_IOC_SET_BPF, loaded), (_IOC_ENABLE, 0)):
             fcntl.ioctl(event, request, argument)
     except OSError as problem:
@@ -95,16 +101,35 @@ def _kprobe(program: Program, instructions: bytes, *, at_return: bool) -> list[i
     return [event]
 
 
-def _open_kprobe(function: str, *, at_return: bool) -> int:
-    """perf_event_open(2) with the kprobe PMU: config bit 0 asks for a return probe, config1 is the function's name."""
+def _entry(function: str) -> bytearray:
+    return _by_pmu(function, config=0)
+
+
+def _return(function: str, returns: ReturnProbes) -> bytearray:
+    """Return what perf_event_open(2) wants: with room for many calls under way, if that can be had."""
+    number = returns.define(function)
+    if number is None:
+        return _by_pmu(function, config=1)
+    attributes = bytearray(_ATTR_SIZE)
+    struct.pack_into("<IIQ", attributes, 0, _TYPE_TRACEPOINT, _ATTR_SIZE, number)
+    return attributes
+
+
+def _by_pmu(function: str, *, config: int) -> bytearray:
+    """The kprobe PMU: config bit 0 asks for a return probe, config1 is the function's name."""
     try:
         pmu = int((_KPROBE_PMU / "type").read_text())
     except OSError as problem:
         raise KernelRefused("this kernel has no kprobes") from problem
     name = ctypes.create_string_buffer(function.encode())
+    _names[function] = name  # its address is used later
     attributes = bytearray(_ATTR_SIZE)
-    struct.pack_into("<IIQ", attributes, 0, pmu, _ATTR_SIZE, int(at_return))
+    struct.pack_into("<IIQ", attributes, 0, pmu, _ATTR_SIZE, config)
     struct.pack_into("<QQ", attributes, 56, ctypes.addressof(name), 0)  # config1, config2
+    return attributes
+
+
+def _open_event(function: str, attributes: bytearray) -> int:
     buffer = (ctypes.c_char * _ATTR_SIZE).from_buffer(attributes)
     number = _PERF_EVENT_OPEN[platform.machine()]
     event = int(_libc.syscall(number, ctypes.byref(buffer), -1, 0, -1, _PERF_FLAG_FD_CLOEXEC))

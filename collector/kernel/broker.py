@@ -17,9 +17,10 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from collector.kernel import abi, background, bpf_syscall, privileges
+from collector.kernel import abi, background, bpf_syscall, privileges, return_probes
 from collector.kernel.errors import BrokerGone
 
 _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
@@ -28,6 +29,7 @@ _LENGTH: Final = struct.Struct("<I")
 _COOKIE: Final = struct.Struct("<Q")
 _RUNS: Final = struct.Struct("<QQQ")
 _DESCRIPTOR_LIMIT: Final = 64
+_NAMES_LIMIT: Final = 4096
 _FLAGS_OFFSET: Final = struct.calcsize("<QQQQQ2Q2QQ2I2I2IIIIII")
 
 
@@ -37,14 +39,15 @@ class _Held(NamedTuple):
     connections: int  # a map
     iterators: list[int]
     programs: list[int]
-    timing: list[int]  # while it is open the programs are timed
+    others: list[int]  # what keeps the programs timed; what removes return probes
+    returns: list[str]  # those
 
     @classmethod
-    def sorted_out(cls, descriptors: list[int], iterators: int, programs: int) -> "_Held":
-        """Sort what came: the table, so many iterators and programs, and maybe what keeps those timed."""
+    def sorted_out(cls, descriptors: list[int], iterators: int, programs: int, *names: int) -> "_Held":
+        """Sort what came: the table, so many iterators and programs, then the others; `names`: the text of those."""
         first, *rest = descriptors
         last = iterators + programs
-        return cls(first, rest[:iterators], rest[iterators:last], rest[last:])
+        return cls(first, rest[:iterators], rest[iterators:last], rest[last:], bytes(names).decode().split())
 
 
 def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket, background.Heartbeat]:
@@ -64,7 +67,7 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
     with contextlib.suppress(OSError, EOFError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
-        counts, descriptors, _, _ = socket.recv_fds(link, 2, _DESCRIPTOR_LIMIT)
+        counts, descriptors, _, _ = socket.recv_fds(link, _NAMES_LIMIT, _DESCRIPTOR_LIMIT)
         if not counts:  # nothing could be attached
             raise EOFError
         held = _Held.sorted_out(descriptors, *counts)
@@ -78,6 +81,8 @@ def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: backgrou
             if not (request := link.recv(1)):
                 break
             _answer(link, request, held, command_pid)
+        if held.returns:
+            return_probes.remove(held.others[-1], held.returns)  # the collector's attachments are gone with it
         status = 0
     os._exit(status)
 
@@ -134,9 +139,9 @@ class BrokerClient:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    def hand_over(self, tables: list[int], *, iterators: int, programs: int) -> None:
+    def hand_over(self, tables: list[int], *, iterators: int, programs: int, returns: Sequence[str]) -> None:
         """Give the broker what `LoadReply` calls tables."""
-        socket.send_fds(self._link, [bytes([iterators, programs])], tables)
+        socket.send_fds(self._link, [bytes([iterators, programs]) + " ".join(returns).encode()], tables)
 
     def connections(self) -> list[bytes]:
         """Return the table's watched entries: struct connection of each, raw."""

@@ -32,6 +32,7 @@ from collector.kernel import (
 from collector.kernel.errors import BadTypes, KernelProblem, KernelRefused
 from collector.kernel.namespaces import has_host_pids
 from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
+from collector.kernel.return_probes import ReturnProbes
 from collector.kernel.ring import CpuStates, Ring
 from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
 
@@ -55,6 +56,7 @@ class Load:
         self.programs: list[str] = []
         self.held: list[int] = []  # the programs
         self.timing: list[int] = []  # what keeps them timed
+        self.returns = ReturnProbes()
         self.request = request
         self.sequences: dict[int, int] = {}
         self.counters: tuple[tuple[int, ...], ...] = ()
@@ -67,7 +69,7 @@ class Load:
         for program in chosen.programs:
             instructions = maps.link(code[program.name], self.maps, types.functions)
             held = self.iterators if program.hook is Hook.ITERATOR else self.attachments
-            held += attach.load_and_attach(program, instructions, types, self.maps)
+            held += attach.load_and_attach(program, instructions, types, self.maps, self.returns)
             if held is self.attachments:
                 self.programs.append(program.name)
 
@@ -96,12 +98,14 @@ class Load:
 
     def tables(self) -> list[int]:
         """Return what the broker is to have, in the order of LoadReply."""
-        return [self.maps[abi.MAP_CONNECTIONS], *self.iterators, *self.held, *self.timing]
+        removal = [self.returns.descriptor] if self.returns.names else []
+        return [self.maps[abi.MAP_CONNECTIONS], *self.iterators, *self.held, *self.timing, *removal]
 
     def close(self) -> None:
         """Detach and forget."""
         for descriptor in (*self.attachments, *self.iterators, *self.held, *self.timing, *self.maps.values()):
             os.close(descriptor)
+        self.returns.close()
 
 
 def load(request: LoadRequest) -> tuple[LoadReply, Load | None]:
@@ -132,6 +136,7 @@ def _climb(request: LoadRequest, identity: str, types: btf.KernelTypes, untyped:
                 iterators=len(loaded.iterators),
                 programs=tuple(loaded.programs),
                 timed=bool(loaded.timing),
+                returns=tuple(loaded.returns.names),
                 sequences=loaded.sequences,
                 counters=loaded.counters,
                 warm=warm,

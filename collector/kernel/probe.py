@@ -61,7 +61,7 @@ class Probe:
             raise NoRung({one.name: f"{one.reason} ({BY_NAME[one.name].needs})" for one in reply.tried})
         events, cpus, hints, *rest = descriptors
         tables, self._attachments = rest[: reply.tables], rest[reply.tables :]
-        broker.hand_over(tables, iterators=reply.iterators, programs=len(reply.programs))
+        broker.hand_over(tables, iterators=reply.iterators, programs=len(reply.programs), returns=reply.returns)
         self.reply = reply
         self._broker = broker
         self._states = CpuStates(cpus, reply.cpus, reply.counters)

@@ -41,8 +41,8 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True):
 class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. Descriptors, in this order: events, CPU states, hints, `tables` for the broker, then attachments.
 
-    Tables: the connections hash, `iterators` over entries that stand at their sockets, `programs`, and where those are
-    timed what keeps them so.
+    Tables: the connections hash, `iterators` over entries that stand at their sockets, `programs`, where those are
+    timed what keeps them so, where there are `returns` what removes them.
     """
 
     rung: str | None
@@ -52,6 +52,7 @@ class LoadReply(msgspec.Struct, frozen=True, kw_only=True):
     iterators: int = 0
     programs: tuple[str, ...] = ()
     timed: bool = False
+    returns: tuple[str, ...] = ()  # events in tracefs, to be removed at the end
     sequences: dict[int, int] = {}
     counters: tuple[tuple[int, ...], ...] = ()  # of every CPU, before the filters came into force
     warm: bool = False
