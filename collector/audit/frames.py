@@ -8,10 +8,11 @@ found again without mistaking text for one.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from google_crc32c import extend as crc32c_on
 from google_crc32c import value as crc32c
 
 from collector.audit.errors import SpoolFormatProblem
@@ -59,10 +60,13 @@ class Damage:
     size: int
 
 
-def frame(seq: int, payload: bytes) -> bytes:
-    """Return one record's bytes."""
-    body = _ABOUT.pack(len(payload), seq) + payload
-    return MARKER + _CRC.pack(crc32c(body)) + body
+def frames(first_seq: int, payloads: Iterable[bytes]) -> bytes:
+    """Return the bytes of records that follow one another."""
+    parts: list[bytes] = []
+    for seq, payload in enumerate(payloads, start=first_seq):
+        about = _ABOUT.pack(len(payload), seq)
+        parts += (MARKER, _CRC.pack(crc32c_on(crc32c(about), payload)), about, payload)
+    return b"".join(parts)
 
 
 def decode_header(data: bytes) -> Header:

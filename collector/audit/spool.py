@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collector.audit.frames import HEADER_SIZE, Damage, Frame, Header, frame
+from collector.audit.frames import HEADER_SIZE, Damage, Frame, Header, frames
 from collector.audit.spool_files import SegmentFile, SpoolFiles, fsync_directory, header_of, records, write_all
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Spool:
         if self._descriptor < 0:
             self._begin(wall_ns // HOUR_NS, now_ns)
         seq = self.next_seq
-        data = b"".join([frame(seq + n, payload) for n, payload in enumerate(payloads)])
+        data = frames(seq, payloads)
         try:
             write_all(self._descriptor, data)
             os.fdatasync(self._descriptor)

@@ -7,9 +7,9 @@ import atheris
 
 with atheris.instrument_imports():
     from collector.audit.errors import SpoolFormatProblem
-    from collector.audit.frames import HEADER_SIZE, Damage, Frame, FrameReader, decode_header, frame
+    from collector.audit.frames import HEADER_SIZE, Damage, Frame, FrameReader, decode_header, frames
 
-KNOWN = [frame(seq, b'{"started_at":"2026-11-21T07:00:00Z","kind":"exchange","n":%d}' % seq) for seq in range(1, 9)]
+KNOWN = [frames(seq, [b'{"started_at":"2026-11-21T07:00:00Z","kind":"exchange","n":%d}' % seq]) for seq in range(1, 9)]
 
 
 def one(data: bytes) -> None:
@@ -35,7 +35,7 @@ def one(data: bytes) -> None:
                 assert size > 0
                 at += size
             case Frame(seq=seq, payload=payload):
-                again = frame(seq, payload)
+                again = frames(seq, [payload])
                 assert text[at - HEADER_SIZE : at - HEADER_SIZE + len(again)] == again
                 at += len(again)
     assert at == HEADER_SIZE + len(text)

@@ -114,7 +114,7 @@ def test_a_segment_of_an_older_format_is_set_aside(tmp_path, settings):
     files = SpoolFiles(Path(wanted.spool))
     files.make()
     header = frames.Header(number=1, first_seq=1, hour=498_700, writer=b"12345678").encode()
-    old = bytearray(header + frames.frame(1, b"{}"))
+    old = bytearray(header + frames.frames(1, [b"{}"]))
     old[7] = 0  # the version
     old[36:40] = frames._CRC.pack(frames.crc32c(bytes(old[:36])))
     path = files.path_of(1, 498_700, sealed=True)

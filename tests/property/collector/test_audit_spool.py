@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collector.audit import spool as spool_module
-from collector.audit.frames import HEADER_SIZE, Damage, Frame, FrameReader, frame
+from collector.audit.frames import HEADER_SIZE, Damage, Frame, FrameReader, frames
 from collector.audit.packing import Packer
 from collector.audit.spool import HOUR_NS, Spool
 from collector.audit.spool_files import SpoolFiles, header_of, records
@@ -144,17 +144,17 @@ def test_mutated_segments(capsys):
     lost = 0
     for _ in range(MUTATED):
         count = chance.randrange(1, 12)
-        frames = [frame(seq, payload(seq)) for seq in range(1, count + 1)]
-        data = damaged(chance, b"".join(frames), count)
+        whole = [frames(seq, [payload(seq)]) for seq in range(1, count + 1)]
+        data = damaged(chance, b"".join(whole), count)
         reader, found = FrameReader(), []
         step = chance.choice((64, 200, 65536))
         for at in range(0, len(data), step):
             found += reader.feed(data[at : at + step])
         found += reader.finish()
         seqs = [one.seq for one in found if isinstance(one, Frame)]
-        assert seqs == [seq for seq in range(1, count + 1) if frames[seq - 1] in data]
+        assert seqs == [seq for seq in range(1, count + 1) if whole[seq - 1] in data]
         damage = sum(one.size for one in found if isinstance(one, Damage))
-        assert damage + sum(len(frames[seq - 1]) for seq in seqs) == len(data)
+        assert damage + sum(len(whole[seq - 1]) for seq in seqs) == len(data)
         packer = Packer("00" * 8, "zstd", hour=498_700, first=1, cut=count + 1)
         packer.add(found)
         packed = packer.finish()
