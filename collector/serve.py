@@ -211,6 +211,8 @@ class Served:
         if now_ns - self._condition.status.at_ns < _STATUS_EVERY_NS or self._attached is None:
             return True
         self._condition.refresh(self._attached, now_ns, gap)
+        if self._condition.self_test and self._condition.self_test.over:
+            self._attached.correlator.accept = None  # nothing to keep to ourselves any more
         if now_ns - self._facts_at >= _FACTS_EVERY_NS:
             self._facts_at = now_ns
             self._tell_facts(self._attached, now_ns)

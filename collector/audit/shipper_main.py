@@ -51,7 +51,11 @@ class _Line:
         self._last = b""
 
     def receive(self) -> bytes:
-        return self._socket.recv(_MESSAGE)
+        """Return the next message; b"" where the collector is gone, however it went."""
+        try:
+            return self._socket.recv(_MESSAGE)
+        except ConnectionResetError:  # it left what we told it unread
+            return b""
 
     def wait(self, seconds: float) -> Order | None:
         """Wait for an order; the collector's end ends this process."""

@@ -56,6 +56,7 @@ class Correlator:
         self.routes = routes or RouteTable()
         self.heads = HeadParser()
         self.read_delay_warning_ms = read_delay_warning_ms
+        self.accept = accept  # None: every event
         self.bodies = bodies
         self.body_limit = bodies.limit if bodies else 0  # bytes of each body that are kept for the archive
         self.seq = 0
@@ -65,7 +66,6 @@ class Correlator:
         self.losses: dict[tuple[str, str], int] = {}
         self._run_id = run_id
         self._connection_limit = connection_limit
-        self._accept = accept
         self._include_connections = include_connections
         self._connections: dict[int, Connection] = {}
         self.waiting: dict[int, Connection] = {}  # those in which something may have to be given up
@@ -166,7 +166,7 @@ class Correlator:
         event = telling.exchange(self, connection, pending, outcome, at_ns)
         if pending.told is not None:
             pending.told.reason = str(pending.status) if pending.status else outcome
-        if self._accept is None or self._accept(event):
+        if self.accept is None or self.accept(event):
             self.by_role[event.role] += 1
             self._put(event)
             if self.bodies is not None:
@@ -177,7 +177,7 @@ class Correlator:
     def _tell_connection(self, connection: Connection, change: Changed) -> None:
         if self._include_connections:
             event = telling.connection_event(self, connection, change)
-            if self._accept is None or self._accept(event):
+            if self.accept is None or self.accept(event):
                 self._put(event)
 
     def _put(self, event: Told) -> None:

@@ -31,4 +31,4 @@ def _seconds(seconds: int) -> str:
 def timestamp(wall_ns: int) -> str:
     """Return RFC 3339 in UTC with nanoseconds."""
     seconds, rest = divmod(wall_ns, _NS)
-    return f"{_seconds(seconds)}.{rest:09d}Z"
+    return f"{_seconds(seconds)}.{str(_NS + rest)[1:]}Z"

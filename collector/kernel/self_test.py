@@ -46,9 +46,14 @@ class SelfTest:
         """Tell whether both ends of its exchange came through."""
         return self.exchanges == _EXPECTED // 2
 
+    @property
+    def over(self) -> bool:
+        """Tell whether everything of it was heard: what still comes is somebody else's."""
+        return self.exchanges + self._ended >= _EXPECTED
+
     def is_foreign(self, event: Told) -> bool:
         """Take note of the child's own events; tell whether an event is somebody else's."""
-        if self.exchanges + self._ended >= _EXPECTED:
+        if self.over:
             return True
         if isinstance(event, Exchange):
             if event.request_id != self._token:
