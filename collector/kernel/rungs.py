@@ -212,4 +212,6 @@ def blind_spots(rung: Rung, types: KernelTypes) -> tuple[str, ...]:
         blind.append(_MULTIPATH)
     if _READY not in types.tracepoints:
         blind.append("when data became readable: wait and read delay cannot be told apart")
+    if types.preemptible and rung is not KPROBE:
+        blind.append("a call while two other tasks are preempted within our programs (seen as a gap in the stream)")
     return tuple(blind)

@@ -1,5 +1,6 @@
 """Where the time went (adversarial cases 41-43)."""
 
+import os
 import subprocess
 import threading
 import time
@@ -31,6 +32,10 @@ def test_data_ready_but_read_late_is_read_delay(watch):
     assert sum(parts) == pytest.approx(event["elapsed_ms"], abs=0.01)
 
 
+@pytest.mark.skipif(
+    PATIENCE > 1 and kernel_has.preemptible_programs() and os.environ.get("NETSCOPE_TEST_RUNG") != "kprobe",
+    reason="cannot be done on this kernel: emulated, busy threads are often preempted in both copies of a program",
+)
 def test_two_threads_on_one_socket(watch):
     count = 200
     watching = watch()

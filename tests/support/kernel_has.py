@@ -13,5 +13,11 @@ def socket_cookies() -> bool:
 
 
 @cache
+def preemptible_programs() -> bool:
+    """Tell whether a task may be preempted within a program (decision 0505)."""
+    return btf.read_kernel_types(btf.vmlinux(), FUNCTIONS).preemptible
+
+
+@cache
 def tracepoint(name: str) -> bool:
     return name in btf.read_kernel_types(btf.vmlinux(), FUNCTIONS).tracepoints
