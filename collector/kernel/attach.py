@@ -31,11 +31,9 @@ _PERF_FLAG_FD_CLOEXEC: Final = 8
 _IOC_ENABLE: Final = 0x2400
 _IOC_SET_BPF: Final = 0x40042408
 _ATTR_SIZE: Final = 112
-
 _TYPE_TRACEPOINT: Final = 2  # PERF_TYPE_TRACEPOINT
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_names: dict[str, ctypes.Array[ctypes.c_char]] = {}
 
 
 def load_and_attach(
@@ -50,9 +48,9 @@ def load_and_attach(
         case Hook.FEXIT:
             return _tracing(program, instructions, ATTACH_TRACE_FEXIT, types.functions[program.target][0])
         case Hook.KPROBE:
-            return _kprobe(program, instructions, _entry(program.target))
+            return _kprobe(program, instructions, None)
         case Hook.KRETPROBE:
-            return _kprobe(program, instructions, _return(program.target, returns))
+            return _kprobe(program, instructions, returns)
         case Hook.ITERATOR:
             loaded = load_program(
                 instructions,
@@ -85,13 +83,13 @@ def _raw_tracepoint(program: Program, instructions: bytes) -> list[int]:
         os.close(loaded)
 
 
-def _kprobe(program: Program, instructions: bytes, attributes: bytearray) -> list[int]:
+def _kprobe(program: Program, instructions: bytes, returns: ReturnProbes | None) -> list[int]:
     a, b, c = headers.kernel_version()
     loaded = load_program(
         instructions, kind=PROG_TYPE_KPROBE, name=program.name, kernel_version=(a << 16) + (b << 8) + min(c, 255)
     )
     try:
-        event = _open_event(program.target, attributes)
+        event = _open_return(program.target, returns) if returns else _open_kprobe(program.target, config=0)
         for request, argument in ((_IOC_SET_BPF, loaded), (_IOC_ENABLE, 0)):
             fcntl.ioctl(event, request, argument)
     except OSError as problem:
@@ -101,32 +99,27 @@ def _kprobe(program: Program, instructions: bytes, attributes: bytearray) -> lis
     return [event]
 
 
-def _entry(function: str) -> bytearray:
-    return _by_pmu(function, config=0)
-
-
-def _return(function: str, returns: ReturnProbes) -> bytearray:
-    """Return what perf_event_open(2) wants: with room for many calls under way, if that can be had."""
+def _open_return(function: str, returns: ReturnProbes) -> int:
+    """With room for many calls under way, if that can be had."""
     number = returns.define(function)
     if number is None:
-        return _by_pmu(function, config=1)
+        return _open_kprobe(function, config=1)
     attributes = bytearray(_ATTR_SIZE)
     struct.pack_into("<IIQ", attributes, 0, _TYPE_TRACEPOINT, _ATTR_SIZE, number)
-    return attributes
+    return _open_event(function, attributes)
 
 
-def _by_pmu(function: str, *, config: int) -> bytearray:
+def _open_kprobe(function: str, *, config: int) -> int:
     """The kprobe PMU: config bit 0 asks for a return probe, config1 is the function's name."""
     try:
         pmu = int((_KPROBE_PMU / "type").read_text())
     except OSError as problem:
         raise KernelRefused("this kernel has no kprobes") from problem
     name = ctypes.create_string_buffer(function.encode())
-    _names[function] = name  # its address is used later
     attributes = bytearray(_ATTR_SIZE)
     struct.pack_into("<IIQ", attributes, 0, pmu, _ATTR_SIZE, config)
     struct.pack_into("<QQ", attributes, 56, ctypes.addressof(name), 0)  # config1, config2
-    return attributes
+    return _open_event(function, attributes)
 
 
 def _open_event(function: str, attributes: bytearray) -> int:

@@ -42,7 +42,8 @@ _NOT_BY_RUNG = ("test_abi", "test_ladder", "test_rung_exit")  # they choose rung
 def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: int) -> dict[str, Any]:
     """Boot, test, and return what came out; the tests are dealt out to so many machines. Raises CannotHave."""
     cache = _SHARE / f"cache-{kernel.name}-{kernel.flavour}"
-    hands = [hand for n in range(machines) if (hand := _names(rung, paths, first=first)[n::machines])]
+    names = _names(rung, paths, first=first)
+    hands = [names[n::machines] for n in range(min(machines, len(names)))]
     with alone():
         held = unpacked(kernel)
         warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
