@@ -35,8 +35,8 @@ class Condition:
         """Take note of how old the newest record was when it was drained."""
         self._lag_ns = max(self._lag_ns, lag_ns)
 
-    def refresh(self, attached: Attached, now_ns: int, gap_ns: int = 0) -> None:
-        """Make a new snapshot; `gap_ns` lay between the last two drains."""
+    def refresh(self, attached: Attached, now_ns: int) -> None:
+        """Make a new snapshot."""
         probe, correlator = attached.probe, attached.correlator
         kernel = probe.totals()  # before the records: what is counted here is read, lost or waiting by then
         records, waiting = self._records(probe)
@@ -56,7 +56,6 @@ class Condition:
             kernel=kernel,
             lost=self._lost(attached),
             ring_fill_ratio=probe.fill_ratio(),
-            drain_interval_ns=gap_ns,
             waiting=waiting,
             streams=self._streams,
         )
@@ -140,7 +139,6 @@ def _before_the_first(started_ns: int) -> ObserverStatus:
         kernel={},
         lost={},
         ring_fill_ratio=0.0,
-        drain_interval_ns=0,
     )
 
 

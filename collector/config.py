@@ -96,7 +96,7 @@ class Config:
     user: str = _setting("netscope", "user to become once everything is attached (else nobody)")
     cache: str = _setting("/var/cache/netscope", "directory for compiled programs and headers made from BTF")
     drain_interval_ms: float = _setting(5.0, "time between two readings of the ring, watching", float, _positive)
-    serve_interval_ms: float = _setting(20.0, "the same, serving: the fewer, the cheaper", float, _positive)
+    serve_interval_ms: float = _setting(100.0, "the same, serving: the fewer, the cheaper", float, _positive)
     probe_statistics: str = _setting(
         "on", "serving, let the kernel time the programs, for their cost: on or off", str, _switch
     )

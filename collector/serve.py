@@ -32,6 +32,7 @@ _STATUS_EVERY_NS: Final = 100_000_000
 _FACTS_EVERY_NS: Final = 1_000_000_000
 _MAILBOX_EVENTS: Final = 20_000
 _GATHER_NS: Final = 50_000_000
+_LISTENED_MS: Final = 20.0  # between readings of the ring, where somebody follows the feed
 _GATHER_LISTENED_NS: Final = 15_000_000
 _CONNECTION_SHARE: Final = 8  # of the memory for recent events, one part in so many
 _DESCRIPTORS: Final = 4_096  # connections, and room for everything else
@@ -84,7 +85,7 @@ class Served:
         self._workers = WorkerReports(config.workers, log)
         self._attached: service.Attached | None = None
         self._api: ApiThread | None = None
-        self._facts_at = self._ticked_at = self._woken_at = 0
+        self._facts_at = self._woken_at = 0
         self._ready_line = ""
 
     def _make_state(self, token: bytes | None, release: str) -> AppState:
@@ -206,11 +207,14 @@ class Served:
 
     def tick(self, now_ns: int) -> bool:
         """Refresh the snapshot; False where the API is gone."""
-        gap, self._ticked_at = now_ns - self._ticked_at, now_ns
-        self._wake(now_ns)
-        if now_ns - self._condition.status.at_ns < _STATUS_EVERY_NS or self._attached is None:
+        self._pace()
+        known = self._condition.status
+        if self._attached is None or (
+            now_ns - known.at_ns < _STATUS_EVERY_NS and known.told == self._attached.correlator.seq
+        ):
             return True
-        self._condition.refresh(self._attached, now_ns, gap)
+        self._condition.refresh(self._attached, now_ns)
+        self._wake(now_ns)  # after it, so that what is stored was told
         if self._condition.self_test and self._condition.self_test.over:
             self._attached.correlator.accept = None  # nothing to keep to ourselves any more
         if now_ns - self._facts_at >= _FACTS_EVERY_NS:
@@ -242,6 +246,14 @@ class Served:
         facts = self._condition.facts(attached, now_ns, feed=feed, bus=bus, queues=queues)
         if self._parts.engine:
             self._parts.engine.tick(now_ns, msgspec.structs.replace(facts, workers=self._workers.take()))
+
+    def _pace(self) -> None:
+        """Read the ring sooner where somebody waits for what it holds."""
+        interval = self._config.serve_interval_ms
+        if self._ready_line or self._state.hub.clients:
+            interval = min(interval, _LISTENED_MS)
+        if self._attached:
+            self._attached.interval_ms = interval
 
     def _wake(self, now_ns: int) -> None:
         """Let the API take what waits; each time costs both threads, so events gather a little before."""

@@ -30,7 +30,8 @@ from collector.kernel.request import Filters, LoadRequest
 _PIECE: Final = 64  # observations taken without looking up
 _EXPIRE_EVERY_NS: Final = 20_000_000
 _WALL_CHECK_EVERY_NS: Final = 1_000_000_000
-_BUSY_RING: Final = 0.05  # above this fill, drain again at once
+_BUSY_RING: Final = 0.05  # above this fill, drain at once
+_LOOK_EVERY_MS: Final = 20.0  # how full it is, where it is read more rarely
 _COMMAND_GRACE_NS: Final = 3_000_000_000
 _LAST_RUN_S: Final = 0.005  # for programs that are running as they are detached
 _LAST_DRAIN_NS: Final = 5_000_000_000  # for what the kernel recorded before the end
@@ -67,9 +68,13 @@ class _Watch:
     command: HeldCommand | None
     stop: _Stop
     heartbeat: Heartbeat
+    interval_ms: float  # between readings of the ring
     started_ns: int = field(default_factory=time.monotonic_ns)
     emitted: int = 0
     newest_ns: int = 0
+    read_ns: int = 0  # when the ring was read last
+    expired_ns: int = 0
+    wall_ns: int = 0  # when wall time was compared last
     swept: int = 0  # lost connection records whose totals were fetched
 
     def run(self) -> int | None:
@@ -77,17 +82,10 @@ class _Watch:
         deadline = None
         if self.settings.duration_s is not None:
             deadline = self.started_ns + int(self.settings.duration_s * 1e9)
-        expired_at = wall_at = self.started_ns
         while not self.stop.requested:
-            self.take()
             now = time.monotonic_ns()
-            if now - expired_at > _EXPIRE_EVERY_NS:
-                self._emit(self.correlator.expire(now))
-                expired_at = now
-            if now - wall_at > _WALL_CHECK_EVERY_NS:
-                self.correlator.wall_offset_ns = _wall_offset_ns()
-                self._sweep(now)
-                wall_at = now
+            if self._due(now):
+                now = self._read(now)
             if not self.sink.tick(now):
                 return None
             if self.command and (code := self.command.exit_code()) is not None:
@@ -95,11 +93,29 @@ class _Watch:
             if deadline is not None and now >= deadline:
                 return None
             behind = self.probe.fill_ratio() > _BUSY_RING
-            nap_ms = 0.0 if behind else self.settings.drain_interval_ms
+            nap_ms = 0.0 if behind else min(self.interval_ms, _LOOK_EVERY_MS)
             self.heartbeat.beat(now + int(nap_ms * 1e6), behind=behind)
             if nap_ms:
                 time.sleep(nap_ms / 1000)
         return None
+
+    def _due(self, now: int) -> bool:
+        """Tell whether to read the ring; each reading finds its caches cold, so the rarer the cheaper."""
+        return now - self.read_ns >= self.interval_ms * 1e6 or self.probe.fill_ratio() > _BUSY_RING
+
+    def _read(self, began: int) -> int:
+        """Take what has come and let go what will not come any more; return the time then."""
+        self.read_ns = began
+        self.take()
+        now = time.monotonic_ns()
+        if now - self.expired_ns > _EXPIRE_EVERY_NS:
+            self._emit(self.correlator.expire(now))
+            self.expired_ns = now
+        if now - self.wall_ns > _WALL_CHECK_EVERY_NS:
+            self.correlator.wall_offset_ns = _wall_offset_ns()
+            self._sweep(now)
+            self.wall_ns = now
+        return now
 
     def _sweep(self, now: int) -> None:
         """Connections whose last record was lost have ended all the same: fetch their totals."""
@@ -113,6 +129,7 @@ class _Watch:
         found = self.probe.standing(now)
         gone = [change for change in found if change.kind == ChangeKind.DESTROYED]
         if gone:
+            self.take()  # what they did before they ended
             self._emit(self.correlator.receive_all(gone))
         return found
 
@@ -209,6 +226,8 @@ class Attached(Protocol):
         """What understands."""
         ...
 
+    interval_ms: float  # between readings of the ring; who shows may change it
+
     @property
     def newest_ns(self) -> int:
         """When the newest record taken was made."""
@@ -267,7 +286,7 @@ def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> in
     gc.freeze()  # what start-up made stays; the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)  # events are acyclic: few collections find anything
     stop = _Stop()
-    running = _Watch(settings, sink, probe, correlator, command, stop, heartbeat)
+    running = _Watch(settings, sink, probe, correlator, command, stop, heartbeat, settings.drain_interval_ms)
     with _signals(stop):
         if service:
             service.begin(running)

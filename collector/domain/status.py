@@ -61,7 +61,6 @@ class ObserverStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kernel: dict[str, int]  # the kernel's own totals of what watched connections moved
     lost: dict[str, dict[str, int]]  # by stage and reason
     ring_fill_ratio: float
-    drain_interval_ns: int  # between the last two drains
     waiting: int = 0  # records that the kernel had numbered and nobody had read yet
     streams: tuple[Stream, ...] = ()  # once a second
 

@@ -11,7 +11,6 @@ _STATUS = dict(  # noqa: C408
     at_ns=100 * _SECOND, started_ns=0, rung="length", canary="passed", canary_exchanges=2, stopping=False, told=12,
     exchanges={"client": 5, "server": 5}, connections=4, open_connections=0, not_http=0,
     records={"captured": 60, "decoded": 60, "lost": 0}, kernel={"exchanges": 12}, lost={}, ring_fill_ratio=0.1,
-    drain_interval_ns=5_000_000,
 )  # fmt: skip
 
 
