@@ -14,6 +14,7 @@ from tests.support import preloaded
 from tests.support.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = b"the kernel may have kept up to"  # what it says at the end where calls can be missing
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # more where the machine is emulated
 READY_S = 60.0 * PATIENCE  # a cold start compiles
 _START = preloaded.Collector if os.environ.get("TEST_PRELOADED") else subprocess.Popen
@@ -62,6 +63,8 @@ class Watch(Running):
     def wait(self, timeout=30):
         self.raw, rest = self.process.communicate(timeout=timeout * PATIENCE)
         self.stderr += rest
+        if KEPT in self.stderr:
+            sys.stderr.buffer.write(self.stderr)  # beside a failure: its reason, where the kernel itself says so
         if self.output:
             self.raw = Path(self.output).read_bytes()
         self.code = self.process.returncode

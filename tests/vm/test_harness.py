@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.vm import machine, prove, report
+from tests.support.watching import KEPT
+from tests.vm import machine, prove, report, suite
 
 RECORD = json.loads(prove.RECORDED.read_text())
 
@@ -52,6 +53,7 @@ def test_the_page():
         "failed": ["test_x::test_y"],
         "skipped": {"a": "no b"},
     }
+    rungs["fexit"]["suite"]["repeated"] = ["test_x::test_z"]
     rungs["fexit"]["instructions_per_call"] = 500
     line = {"status": "warning", "detail": "a | b", "fix": "do c"}
     hosts = {"broken": {"as_it_must_be": True, "line": line}}
@@ -59,10 +61,26 @@ def test_the_page():
     assert "| 6.1 | 6.1.0-1 | 2026-01-02 | - | exact |" in page
     assert "- **length**: not here: this kernel has no x" in page
     assert "- **fexit**: Multipath TCP" in page
-    assert "| 6.1 | 6.1.0-1 | - | 7, failed test_x::test_y (2026-01-03) |" in page
+    assert "| 6.1 | 6.1.0-1 | - | 7, 1 of them repeated, failed test_x::test_y (2026-01-03) |" in page
     assert "- `a`: no b\n" in page
     assert "| 6.1 | 6.1.0-1 | - | - | 500 (1.00) |" in page
     assert "| 6.1 | broken | warning: a \\| b | do c | yes |" in page
+
+
+def test_what_the_kernel_owns_up_to_is_told_apart_from_failures(tmp_path):
+    said = f"warning: {KEPT.decode()} 2 calls from us"
+    report = tmp_path / "report.xml"
+    report.write_text(f"""<testsuite>
+        <testcase classname="tests.kernel.test_x" name="test_good"/>
+        <testcase classname="tests.kernel.test_x" name="test_bad"><failure>1 == 2</failure></testcase>
+        <testcase classname="tests.kernel.test_x" name="test_kept[1]"><failure>1 == 2</failure><system-err>{said}</system-err></testcase>
+        <testcase classname="tests.kernel.test_x" name="test_not"><skipped message="cannot be done on this kernel: no y"/></testcase>
+    </testsuite>""")
+    found = suite._counted(report)
+    assert found["passed"] == 1
+    assert found["failed"] == ["tests/kernel/test_x.py::test_bad"]
+    assert found["kept"] == ["tests/kernel/test_x.py::test_kept[1]"]
+    assert found["skipped"] == {"tests/kernel/test_x.py::test_not": "no y"}
 
 
 def test_one_line_where_the_emulator_is_missing(monkeypatch):
