@@ -47,6 +47,7 @@ test-kernels: setup-develop ## traffic, kernel tests and costs on every rung of 
 	@tools/keep-owner $(PYTHON) -m tests.vm.suite $(KERNEL)
 	@tools/keep-owner $(PYTHON) -m tests.vm.cost $(KERNEL)
 	@tools/keep-owner $(PYTHON) -m tests.vm.hosts $(KERNEL)
+	@$(if $(KERNEL),,tools/keep-owner $(PYTHON) -m tests.vm.debian)
 
 bench: setup-develop ## measure, and write docs/reference/bench/ (root)
 	@tools/keep-owner tools/bench

@@ -132,10 +132,10 @@ class _Apt:
         base = STORE / "apt" / f"{suite}-{architecture}"
         for part in ("lists/partial", "cache/archives/partial"):
             (base / part).mkdir(parents=True, exist_ok=True)
-        mirror = _mirror()
-        lines = [f"deb [signed-by={_KEYRING}] {mirror} {suite} main"]
+        archive = mirror()
+        lines = [f"deb [signed-by={_KEYRING}] {archive} {suite} main"]
         if suite in _WITH_SECURITY:
-            security = mirror.removesuffix("debian") + "debian-security"
+            security = archive.removesuffix("debian") + "debian-security"
             lines.append(f"deb [signed-by={_KEYRING}] {security} {suite}-security main")
         (base / "sources.list").write_text("\n".join(lines) + "\n")
         (base / "status").touch()
@@ -161,7 +161,7 @@ class _Apt:
         return done.stdout
 
 
-def _mirror() -> str:
-    """The mirror that this host already uses."""
+def mirror() -> str:
+    """Return the mirror that this host already uses."""
     found = re.search(r"^URIs:\s*(\S+/debian)/?\s*$", _SOURCES.read_text() if _SOURCES.exists() else "", re.MULTILINE)
     return found[1] if found else _DEFAULT_MIRROR

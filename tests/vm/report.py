@@ -1,4 +1,4 @@
-"""docs/reference/kernels.md from docs/reference/kernels.json: kernel x rung x what it cannot see, with dates."""
+"""docs/reference/kernels.md from kernels.json and debian.json there: kernel x rung x what it cannot see, with dates."""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 from tests.vm.kernels import ROOT
 
 _SOURCE = ROOT / "docs/reference/kernels.json"
+_OTHER_DEBIANS = ROOT / "docs/reference/debian.json"
 _PAGE = ROOT / "docs/reference/kernels.md"
 _HEAD = """# Kernels
 
@@ -48,10 +49,18 @@ A watch does what doctor says: it starts, or ends with status 3.
 | kernel | host | doctor says | the fix it gives | as it must be |
 |---|---|---|---|---|
 """
+_OTHERS = """
+## Other Pythons, other bcc
+
+`python -m tests.vm.debian SUITE`: setup as the README has it, and the kernel tests, in another Debian on one kernel.
+
+| Debian | Python | bcc | kernel tests |
+|---|---|---|---|
+"""
 Results = dict[str, dict[str, Any]]
 
 
-def text(results: Results, recorded: dict[str, list[object]]) -> str:
+def text(results: Results, recorded: dict[str, list[object]], others: Results) -> str:
     names = list(next(iter(results.values()))["rungs"])
     page = _HEAD.format(**{name: len(recorded[name]) for name in ("steps", "exchanges", "connections")})
     page += _table(
@@ -74,6 +83,11 @@ def text(results: Results, recorded: dict[str, list[object]]) -> str:
         )  # fmt: skip
     if any("hosts" in one for one in results.values()):
         page += _HOSTS + "".join(_hosts(results))
+    if others:
+        page += _OTHERS + "".join(
+            f"| {suite} | {one['python']} | {one['bcc']} | {_suite({'suite': one}, None)} |\n"
+            for suite, one in others.items()
+        )
     page += "\n## What each cannot see\n\n"
     for kernel, one in results.items():
         page += f"### Linux {kernel}\n\n"
@@ -129,7 +143,8 @@ def _any(results: Results, field: str) -> bool:
 def write() -> None:
     if _SOURCE.exists():
         recorded = json.loads((ROOT / "tests/vm/traffic.json").read_text())
-        _PAGE.write_text(text(json.loads(_SOURCE.read_text()), recorded))
+        others = json.loads(_OTHER_DEBIANS.read_text()) if _OTHER_DEBIANS.exists() else {}
+        _PAGE.write_text(text(json.loads(_SOURCE.read_text()), recorded, others))
 
 
 if __name__ == "__main__":

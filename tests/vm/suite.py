@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 import time
@@ -38,14 +39,19 @@ _LEFT_OUT = (
     "-p",
     "no:schemathesis",
 )  # of pytest's plugins: not needed, and slow to import
-_NOT_BY_RUNG = ("test_abi", "test_ladder", "test_rung_exit")  # they choose rungs themselves: once for each kernel
+_NOT_BY_RUNG = (
+    "test_abi",
+    "test_copies",
+    "test_ladder",
+    "test_rung_exit",
+)  # they choose rungs themselves: once for each kernel
 
 
 def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: int) -> dict[str, Any]:
     """Boot, test, and return what came out; the tests are dealt out to so many machines. Raises CannotHave."""
     cache = _SHARE / f"cache-{kernel.name}-{kernel.flavour}"
     names = _names(rung, paths, first=first)
-    hands = [names[n::machines] for n in range(min(machines, len(names)))]
+    hands = dealt(names, _seconds(kernel), min(machines, len(names)))
     with alone():
         held = unpacked(kernel)
         warm(btf_section(prepare(kernel, held) / "vmlinux"), held.release, cache)
@@ -80,6 +86,32 @@ def _names(rung: str, paths: list[str], *, first: bool) -> list[str]:
     return names
 
 
+def dealt(names: list[str], seconds: dict[str, float], hands: int) -> list[list[str]]:
+    """Deal the tests out so that all hands end together, as far as is known how long each takes."""
+    usual = statistics.median(seconds.values()) if seconds else 1.0
+    found: list[list[str]] = [[] for _ in range(hands)]
+    spent = [0.0] * hands
+    for name in sorted(names, key=lambda one: -seconds.get(one, usual)):
+        hand = spent.index(min(spent))
+        found[hand].append(name)
+        spent[hand] += seconds.get(name, usual)
+    return [sorted(hand, key=names.index) for hand in found]
+
+
+def _seconds(kernel: Kernel) -> dict[str, float]:
+    """Return how long the tests took on that kernel, on any rung."""
+    found: dict[str, float] = {}
+    for report in _SHARE.glob(f"suite-{kernel.name}-*.xml"):
+        for case in ET.parse(report).getroot().iter("testcase"):
+            node = _node(case)
+            found[node] = max(found.get(node, 0.0), float(case.get("time", "0")))
+    return found
+
+
+def _node(case: ET.Element) -> str:
+    return f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}"
+
+
 def _play_one(kernel: Kernel, rung: str, cache: Path, names: list[str], title: str) -> dict[str, Any]:
     report, listed, said = (_SHARE / f"{title}.{end}" for end in ("xml", "names", "said"))
     report.unlink(missing_ok=True)
@@ -107,7 +139,7 @@ def _play_one(kernel: Kernel, rung: str, cache: Path, names: list[str], title: s
 def _counted(report: Path) -> dict[str, Any]:
     passed, failed, kept, skipped = 0, list[str](), list[str](), dict[str, str]()
     for case in ET.parse(report).getroot().iter("testcase"):
-        name = f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}"
+        name = _node(case)
         reason = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             (kept if KEPT.decode() in case.findtext("system-err", "") else failed).append(name)

@@ -1,5 +1,6 @@
 """What the harness says of a run, without booting anything."""
 
+import itertools
 import json
 
 import pytest
@@ -57,12 +58,16 @@ def test_the_page():
     rungs["fexit"]["instructions_per_call"] = 500
     line = {"status": "warning", "detail": "a | b", "fix": "do c"}
     hosts = {"broken": {"as_it_must_be": True, "line": line}}
-    page = report.text({"6.1": {"release": "6.1.0-1", "date": "2026-01-02", "rungs": rungs, "hosts": hosts}}, RECORD)
+    others = {"trixie": {"python": "3.13", "bcc": "0.31.0", "passed": 9, "failed": [], "date": "2026-01-04"}}
+    page = report.text(
+        {"6.1": {"release": "6.1.0-1", "date": "2026-01-02", "rungs": rungs, "hosts": hosts}}, RECORD, others
+    )
     assert "| 6.1 | 6.1.0-1 | 2026-01-02 | - | exact |" in page
     assert "- **length**: not here: this kernel has no x" in page
     assert "- **fexit**: Multipath TCP" in page
     assert "| 6.1 | 6.1.0-1 | - | 7, 1 of them repeated, failed test_x::test_y (2026-01-03) |" in page
     assert "- `a`: no b\n" in page
+    assert "| trixie | 3.13 | 0.31.0 | 9 (2026-01-04) |" in page
     assert "| 6.1 | 6.1.0-1 | - | - | 500 (1.00) |" in page
     assert "| 6.1 | broken | warning: a \\| b | do c | yes |" in page
 
@@ -81,6 +86,12 @@ def test_what_the_kernel_owns_up_to_is_told_apart_from_failures(tmp_path):
     assert found["failed"] == ["tests/kernel/test_x.py::test_bad"]
     assert found["kept"] == ["tests/kernel/test_x.py::test_kept[1]"]
     assert found["skipped"] == {"tests/kernel/test_x.py::test_not": "no y"}
+
+
+def test_tests_are_dealt_out_so_that_all_machines_end_together():
+    seconds = {"a": 1.0, "b": 1.0, "c": 8.0, "d": 5.0, "e": 1.0}
+    assert suite.dealt(["a", "b", "c", "d", "e"], seconds, 2) == [["c"], ["a", "b", "d", "e"]]
+    assert sorted(itertools.chain(*suite.dealt(["x", "y", "z"], {}, 2))) == ["x", "y", "z"]
 
 
 def test_one_line_where_the_emulator_is_missing(monkeypatch):
