@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from collector.kernel import abi, background, bpf_syscall, privileges, return_probes
-from collector.kernel.errors import BrokerGone
+from collector.kernel.errors import BrokerGone, KernelProblem
 
 _KEPT: Final = (privileges.CAP_KILL, privileges.CAP_BPF)
 _ALLOWED_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT})
@@ -64,7 +64,7 @@ def start(user: str, command_pid: int = 0) -> tuple[int, socket.socket, backgrou
 
 def _serve(link: socket.socket, user: str, command_pid: int, heartbeat: background.Heartbeat) -> NoReturn:
     status = 1
-    with contextlib.suppress(OSError, EOFError):
+    with contextlib.suppress(OSError, EOFError, KernelProblem):  # the collector meets the same, and says so
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the collector decides when it is over
         counts, descriptors, _, _ = socket.recv_fds(link, _NAMES_LIMIT, _DESCRIPTOR_LIMIT)

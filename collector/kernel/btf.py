@@ -58,10 +58,14 @@ def read_kernel_types(blob: bytes, functions: frozenset[str]) -> KernelTypes:
 
 
 def _read(blob: bytes, wanted: frozenset[str]) -> KernelTypes:
-    magic, _version, _flags, header_size, type_offset, type_size, text_offset, _ = struct.unpack_from("<HBBIIIII", blob)
+    magic, _version, _flags, header_size, type_offset, type_size, text_offset, text_size = struct.unpack_from(
+        "<HBBIIIII", blob
+    )
     if magic != _MAGIC:
         raise ValueError("wrong magic number")
     position, end, text = header_size + type_offset, header_size + type_offset + type_size, header_size + text_offset
+    if (whole := max(end, text + text_size)) > len(blob):
+        raise ValueError(f"cut short: {len(blob)} of {whole} bytes")
     common = struct.Struct("<III")
     names = {at - text: name for name in wanted for at in _places(blob, name, text)}
     tracepoints: dict[str, int] = {}

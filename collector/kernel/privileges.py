@@ -49,14 +49,20 @@ def permitted(capability: int) -> bool:
 
 
 def become(uid: int, gid: int, *, keep: tuple[int, ...] = ()) -> None:
-    """Turn this process into `uid` with no capability but `keep`, for ever."""
+    """Turn this process into `uid` with no capability but `keep`, for ever. Raises KernelProblem where it may not."""
     for capability in range(_LAST_CAPABILITY + 1):
         if capability not in keep:
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # EINVAL above the kernel's last one is fine
     _require(_libc.prctl(_PR_SET_KEEPCAPS, int(bool(keep)), 0, 0, 0), "PR_SET_KEEPCAPS")
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
+    try:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except PermissionError as problem:
+        raise KernelProblem(
+            "root cannot be given up here: CAP_SETUID or CAP_SETGID is missing"
+            " (containers: --cap-add SETUID,SETGID; systemd: CapabilityBoundingSet=)"
+        ) from problem
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _set_capabilities(sum(1 << capability for capability in keep))
     _require(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")

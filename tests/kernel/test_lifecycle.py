@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -221,3 +222,18 @@ def test_ready_is_told_to_systemd(watch, tmp_path):
         notify.settimeout(5)
         watch(env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
         assert b"READY=1" in notify.recv(256)
+
+
+def test_where_root_cannot_be_given_up_nothing_is_observed():
+    before = bpf_objects()
+    command = ["setpriv", "--bounding-set", "-setuid", "--inh-caps", "-all", sys.executable, "-m", "collector"]
+    done = subprocess.run(
+        [*command, "watch", "--json", "--duration", "0.1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stdout == ""
+    said, fix = done.stderr.splitlines()
+    assert "root cannot be given up here: CAP_SETUID or CAP_SETGID is missing" in said
+    assert "--cap-add SETUID,SETGID" in said
+    assert "collector doctor" in fix
+    wait_until(lambda: not bpf_objects() - before)
