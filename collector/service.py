@@ -3,6 +3,7 @@
 `watch` is that for a terminal or a pipe; `collector.serve` is it for a service.
 """
 
+import contextlib
 import gc
 import os
 import secrets
@@ -10,7 +11,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
@@ -47,7 +47,7 @@ class _Stop:
         self.requested = True
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals(stop: _Stop) -> Iterator[None]:
     before = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -281,7 +281,8 @@ def _observe(settings: WatchSettings, sink: Sink, service: Service | None) -> in
         read_delay_warning_ms=settings.read_delay_warning_ms,
         bodies=settings.bodies,
     )
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody; the broker does better
+    with contextlib.suppress(PermissionError):  # started as SCHED_IDLE it stays that
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, we preempt nobody
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)  # events are acyclic: few collections find anything

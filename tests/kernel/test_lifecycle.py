@@ -237,3 +237,11 @@ def test_where_root_cannot_be_given_up_nothing_is_observed():
     assert "--cap-add SETUID,SETGID" in said
     assert "collector doctor" in fix
     wait_until(lambda: not bpf_objects() - before)
+
+
+def test_started_where_nobody_else_wants_to_run_it_stays_there(watch):
+    watching = watch("--pid", os.getpid(), within=("chrt", "--idle", "0"))
+    with tcp_pair() as (client, server):
+        exchange(client, server, request("/idle"), response())
+    watching.stop()
+    assert [event["target"] for event in watching.exchanges("client")] == ["/idle"]
