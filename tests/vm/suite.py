@@ -44,7 +44,7 @@ _NOT_BY_RUNG = (
     "test_copies",
     "test_ladder",
     "test_rung_exit",
-)  # they choose rungs themselves: once for each kernel
+)  # they choose rungs themselves: with the kernel's first
 
 
 def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: int) -> dict[str, Any]:
@@ -173,9 +173,10 @@ def main() -> int:
     status = 0
     for name in [asked.kernel] if asked.kernel else [kernel.name for kernel in KERNELS]:
         kernel = BY_NAME[name]
-        for number, rung in enumerate(asked.rungs or sorted(MUST_FIRE[name], key=_order)):
+        of_kernel = sorted(MUST_FIRE[name], key=_order)
+        for rung in asked.rungs or of_kernel:
             try:
-                result = play(kernel, rung, asked.tests, first=number == 0, machines=asked.machines)
+                result = play(kernel, rung, asked.tests, first=rung == of_kernel[0], machines=asked.machines)
             except CannotHave as reason:
                 print(f"kernel {name}: cannot be had: {reason}", file=sys.stderr)
                 return 2
