@@ -22,7 +22,8 @@ _SUITE = """
 ## The kernel tests on other kernels
 
 `python -m tests.vm.suite KERNEL [RUNG]`: every test of `tests/kernel` (the calls and endings that are hard to get right, giving up root, kill -9, restart
-under load), on that rung. Passed, and failed where something did. Repeated once: what failed while the kernel itself said that it had kept calls from us,
+under load), on that rung; those that choose their rungs themselves with the kernel's first. Passed, the time from boot to verdict under emulation (one
+boot for each of two processors), and failed where something did. Repeated once: what failed while the kernel itself said that it had kept calls from us,
 as a program was under way twice on a CPU where it can be preempted (7.2; [decision 0505](../decisions/0505-two-copies-where-programs-are-preempted.md)).
 
 """
@@ -114,8 +115,9 @@ def _suite(rung: dict[str, Any], _: object) -> str:
     if not (suite := rung.get("suite")):
         return "not run" if rung["fired"] else "-"
     failed = f", failed {', '.join(suite['failed'])}" if suite["failed"] else ""
-    repeated = f", {len(suite['repeated'])} of them repeated" if suite.get("repeated") else ""
-    return f"{suite['passed']}{repeated}{failed} ({suite['date']})"
+    repeated = f" ({len(suite['repeated'])} of them repeated)" if suite.get("repeated") else ""
+    took = f" in {suite['boot_to_verdict_s']} s" if "boot_to_verdict_s" in suite else ""
+    return f"{suite['passed']}{repeated}{took}{failed} ({suite['date']})"
 
 
 def _cost(rung: dict[str, Any], rungs: dict[str, dict[str, Any]]) -> str:

@@ -51,6 +51,7 @@ def test_the_page():
     rungs["fexit"]["suite"] = {
         "date": "2026-01-03",
         "passed": 7,
+        "boot_to_verdict_s": 90,
         "failed": ["test_x::test_y"],
         "skipped": {"a": "no b"},
     }
@@ -65,7 +66,7 @@ def test_the_page():
     assert "| 6.1 | 6.1.0-1 | 2026-01-02 | - | exact |" in page
     assert "- **length**: not here: this kernel has no x" in page
     assert "- **fexit**: Multipath TCP" in page
-    assert "| 6.1 | 6.1.0-1 | - | 7, 1 of them repeated, failed test_x::test_y (2026-01-03) |" in page
+    assert "| 6.1 | 6.1.0-1 | - | 7 (1 of them repeated) in 90 s, failed test_x::test_y (2026-01-03) |" in page
     assert "- `a`: no b\n" in page
     assert "| trixie | 3.13 | 0.31.0 | 9 (2026-01-04) |" in page
     assert "| 6.1 | 6.1.0-1 | - | - | 500 (1.00) |" in page
