@@ -19,7 +19,7 @@ from collector.cli.help import (
     Commands,
     ExamplesFirst,
 )
-from collector.cli.output import hold_standard_descriptors
+from collector.cli.output import hold_standard_descriptors, leave_standard_streams
 from collector.domain import filters
 from collector.domain.watching import Sink, WatchSettings
 from collector.errors import CollectorProblem, PreflightFailed, UsageProblem
@@ -217,6 +217,8 @@ def main() -> None:
         sys.exit(0)  # the reader has seen enough
     except OSError as problem:
         _end(CollectorProblem(str(problem)))
+    finally:
+        leave_standard_streams()
 
 
 def _end(problem: CollectorProblem) -> NoReturn:

@@ -17,6 +17,7 @@ from collector.domain.events import Summary
 from collector.errors import CollectorProblem, Interrupted
 
 _STDOUT: Final = 1
+_STDERR: Final = 2
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -122,6 +123,17 @@ def hold_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def leave_standard_streams() -> None:
+    """Let nothing wait for a reader that has gone: Python would try once more at the end, and end with status 120."""
+    for descriptor, stream in ((_STDOUT, sys.stdout), (_STDERR, sys.stderr)):
+        with contextlib.suppress(OSError):
+            stream.flush()
+        state = select.poll()
+        state.register(descriptor, 0)  # errors are told all the same
+        if state.poll(0):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def say(line: str) -> None:

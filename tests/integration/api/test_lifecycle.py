@@ -103,8 +103,9 @@ def test_a_duration_ends_it():
         assert running.logged("ended")
 
 
-def test_nobody_reading_its_words_stops_nothing():
-    """Neither a closed stderr nor one that is full: the service answers and ends as always."""
+@pytest.mark.parametrize("closed", ["before it is ready", "while it serves"])
+def test_nobody_reading_its_words_stops_nothing(closed):
+    """A stderr that nobody reads any more: the service answers and ends as always."""
     ours, theirs = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -114,8 +115,15 @@ def test_nobody_reading_its_words_stops_nothing():
     running = Service.__new__(Service)
     running.port, running.process, running.read = port, process, lambda: ""
     try:
+        if closed == "before it is ready":
+            os.close(ours)
         assert answer_of(running, "/health/live")[0] == 200
-        os.close(ours)
+        ready = time.monotonic() + 20
+        while running.get("/health/ready")[0] != 200:
+            assert time.monotonic() < ready
+            time.sleep(0.02)
+        if closed == "while it serves":
+            os.close(ours)
         for _ in range(50):
             assert running.get("/nothing")[0] == 404
         process.send_signal(signal.SIGTERM)

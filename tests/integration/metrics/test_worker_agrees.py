@@ -203,9 +203,11 @@ def test_2_every_change_of_the_circuit_is_dated_within_a_second(run):
         until(lambda: worker.now()["circuit"] == "closed")
         recovered = worker.now()["attempts_total"]
         until(lambda: worker.now()["attempts_total"] >= recovered + 60)
-        noticed = run.seen()["circuit"]
+        asked = time.monotonic()
+        until(lambda: run.seen()["circuit"]["state"] == "closed")
+        noticed_s = time.monotonic() - asked
     own, seen = run.settled()
-    assert noticed["state"] == "closed"
+    assert noticed_s < 1.0  # it reads the kernel's records every 100 ms, and a backlog's 60 attempts may come at once
     transitions = seen["circuit"]["transitions"]
     opened = [seconds(one["at"]) for one in transitions if one["after"] == "open"]
     closed = [seconds(one["at"]) for one in transitions if one["after"] == "closed"]

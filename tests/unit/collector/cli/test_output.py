@@ -244,3 +244,23 @@ def test_an_open_exchange_is_open(pipe):
     sink.finish(SUMMARY)
     (line,) = pipe.lines()
     assert line.split()[8:10] == ["open", "-"]
+
+
+ENDING = """
+import sys
+from collector.cli.output import leave_standard_streams
+sys.stderr.write("half a line")
+leave_standard_streams()
+sys.stderr.write("another")
+sys.exit(7)
+"""
+
+
+def test_a_stderr_that_nobody_reads_any_more_does_not_change_the_status():
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run([sys.executable, "-c", ENDING], stderr=theirs, check=False)
+    finally:
+        os.close(theirs)
+    assert done.returncode == 7
