@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 from tests.vm.kernels import ROOT, STORE, CannotHave, mirror
 from tests.vm.prove import alone
+from tests.vm.suite import counted, short
 
 RESULTS = ROOT / "docs/reference/debian.json"
 _PACKAGES = (
@@ -90,23 +90,18 @@ def play(suite: str) -> dict[str, Any]:
     with alone():
         status = within(place, _TEST)
     facts = json.loads((place / "root/doctor.json").read_text())["facts"]
-    cases = ET.parse(report).getroot().findall(".//testcase")
-    failed = [str(case.get("name")) for case in cases if _has(case, "failure") or _has(case, "error")]
-    skipped = [str(case.get("name")) for case in cases if _has(case, "skipped")]
+    result = counted(report)
+    failed = [short(name) for name in result["failed"] + result["kept"]]
     if status and not failed:
         failed = [f"status {status}"]
     return {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "python": (place / "usr/bin/python3").readlink().name.removeprefix("python"),
         "bcc": facts["bcc"],
-        "passed": len(cases) - len(failed) - len(skipped),
+        "passed": result["passed"],
         "failed": failed,
-        "skipped": skipped,
+        "skipped": {short(name): reason for name, reason in result["skipped"].items()},
     }
-
-
-def _has(case: ET.Element, what: str) -> bool:
-    return case.find(what) is not None
 
 
 def main() -> int:

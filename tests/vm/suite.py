@@ -67,9 +67,9 @@ def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: 
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "boot_to_verdict_s": round(time.monotonic() - started),
         "passed": sum(one["passed"] for one in played),
-        "failed": [_short(name) for one in played for name in one["failed"]],
-        "repeated": [_short(name) for name in repeated],
-        "skipped": {_short(name): reason for one in played for name, reason in one["skipped"].items()},
+        "failed": [short(name) for one in played for name in one["failed"]],
+        "repeated": [short(name) for name in repeated],
+        "skipped": {short(name): reason for one in played for name, reason in one["skipped"].items()},
     }
 
 
@@ -129,14 +129,15 @@ def _play_one(kernel: Kernel, rung: str, cache: Path, names: list[str], title: s
     with said.open("wb") as sink:
         done = run(kernel, ["sh", "-c", script], settings=settings, share=_SHARE, sink=sink)
     sys.stdout.write(done.output)
-    result = _counted(report) if report.exists() else {"passed": 0, "failed": [], "kept": [], "skipped": {}}
+    result = counted(report) if report.exists() else {"passed": 0, "failed": [], "kept": [], "skipped": {}}
     told = result["passed"] + sum(len(result[kind]) for kind in ("failed", "kept", "skipped"))
     if told != len(names) or bool(done.status) != bool(result["failed"] or result["kept"]):
         result["failed"].append(f"{title}: status {done.status}, {told} of {len(names)} tests told")
     return result
 
 
-def _counted(report: Path) -> dict[str, Any]:
+def counted(report: Path) -> dict[str, Any]:
+    """Return what a JUnit report tells: how many passed, which failed (kept: for a reason the kernel owns up to), which were skipped and why."""
     passed, failed, kept, skipped = 0, list[str](), list[str](), dict[str, str]()
     for case in ET.parse(report).getroot().iter("testcase"):
         name = _node(case)
@@ -150,7 +151,8 @@ def _counted(report: Path) -> dict[str, Any]:
     return {"passed": passed, "failed": failed, "kept": kept, "skipped": skipped}
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """Return a test's name as the page has it."""
     return name.rpartition("/")[2].replace(".py::", "::")
 
 

@@ -82,7 +82,7 @@ def test_what_the_kernel_owns_up_to_is_told_apart_from_failures(tmp_path):
         <testcase classname="tests.kernel.test_x" name="test_kept[1]"><failure>1 == 2</failure><system-err>{said}</system-err></testcase>
         <testcase classname="tests.kernel.test_x" name="test_not"><skipped message="cannot be done on this kernel: no y"/></testcase>
     </testsuite>""")
-    found = suite._counted(report)
+    found = suite.counted(report)
     assert found["passed"] == 1
     assert found["failed"] == ["tests/kernel/test_x.py::test_bad"]
     assert found["kept"] == ["tests/kernel/test_x.py::test_kept[1]"]
