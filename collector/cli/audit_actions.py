@@ -16,10 +16,10 @@ from collector.audit.stores.opening import open_store
 from collector.audit.stores.store import Store
 from collector.audit.verifying import Report, Verifier
 from collector.audit.whereabouts import store_settings
-from collector.cli.output import say
 from collector.domain.audit import decode
 from collector.domain.events import Connection, Exchange
 from collector.errors import UsageProblem
+from collector.stderr import say
 
 
 def interval(since: str, until: str, service: str | None) -> Interval:

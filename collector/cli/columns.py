@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from collector.cli.output import LineWriter, say, totals, with_drops
+from collector.cli.output import LineWriter, totals, with_drops
 from collector.domain.events import Exchange, Summary
 from collector.domain.watching import Told
+from collector.stderr import say
 
 _SCREEN_LINES_PER_S: Final = 60
 _WINDOW_NS: Final = 500_000_000

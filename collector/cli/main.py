@@ -1,5 +1,6 @@
 """`collector`: the command line. Thin: options in, one call, an exit code out."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from collector.domain import filters
 from collector.domain.watching import Sink, WatchSettings
 from collector.errors import CollectorProblem, PreflightFailed, UsageProblem
 from collector.kernel.errors import KernelProblem
+from collector.stderr import say
 
 _VERSION = "0.1.0"
 _FROM_CONFIGURATION = (
@@ -207,7 +209,8 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as problem:
-        problem.show()
+        with contextlib.suppress(OSError):  # nobody reads it: the status says it all the same
+            problem.show()
         sys.exit(2)
     except KernelProblem as problem:
         _end(PreflightFailed(str(problem), fix="sudo collector doctor says what is missing and how to get it"))
@@ -222,5 +225,5 @@ def main() -> None:
 
 
 def _end(problem: CollectorProblem) -> NoReturn:
-    sys.stderr.write(f"collector: {problem}\n" + (f"  fix: {problem.fix}\n" if problem.fix else ""))
+    say(f"collector: {problem}" + (f"\n  fix: {problem.fix}" if problem.fix else ""))
     sys.exit(problem.exit_code)

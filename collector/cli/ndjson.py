@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from collector.cli.output import LineWriter, say, totals, with_drops
+from collector.cli.output import LineWriter, totals, with_drops
 from collector.domain.events import Summary
 from collector.domain.watching import Told
+from collector.stderr import say
 
 
 class JsonSink:

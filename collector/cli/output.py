@@ -136,13 +136,6 @@ def leave_standard_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
-def say(line: str) -> None:
-    """Say it on stderr at once; a stderr that nobody reads any more ends nothing."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
-
 def with_drops(summary: Summary, dropped: int) -> Summary:
     """Return the summary with what a slow reader did not get."""
     if not dropped:

@@ -2,8 +2,9 @@
 
 import os
 import signal
-import sys
 from typing import NoReturn
+
+from collector.stderr import say
 
 
 class HeldCommand:
@@ -41,6 +42,5 @@ def _become(words: tuple[str, ...], held: int) -> NoReturn:
         os.closerange(3, 1 << 16)
         os.execvp(words[0], words)
     except OSError as problem:
-        sys.stderr.write(f"collector: {words[0]}: {problem.strerror}\n")
-        sys.stderr.flush()
+        say(f"collector: {words[0]}: {problem.strerror}")
         os._exit(127 if isinstance(problem, FileNotFoundError) else 126)

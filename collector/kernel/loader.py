@@ -35,6 +35,7 @@ from collector.kernel.request import Filters, LoadReply, LoadRequest, RungResult
 from collector.kernel.return_probes import ReturnProbes
 from collector.kernel.ring import CpuStates, Ring
 from collector.kernel.rungs import BY_NAME, FUNCTIONS, LADDER, Hook, Plan, Rung, blind_spots, plan
+from collector.stderr import say
 
 _HANDED_OVER: Final = (abi.MAP_EVENTS, abi.MAP_CPUS, abi.MAP_HINTS)
 _FOREIGN: Final = (
@@ -229,7 +230,7 @@ def main() -> None:
         return
     descriptors: list[int] = []
     if warning := refused(reply):
-        sys.stderr.write(f"collector: {warning}\n")
+        say(f"collector: {warning}")
     if loaded:
         descriptors = [*(loaded.maps[number] for number in _HANDED_OVER), *loaded.tables(), *loaded.attachments]
         maps.watch(loaded.maps, _meant(request.filters), generation=_IN_FORCE)

@@ -1,6 +1,7 @@
 """What every command needs: a loop that ends on SIGINT and SIGTERM, exit codes, and a ready line."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -48,8 +49,11 @@ def _first(group: BaseExceptionGroup[PipelineError]) -> PipelineError:
 
 
 def _fail(problem: PipelineError) -> None:
-    for line in str(problem).splitlines():
-        sys.stderr.write(f"pipeline: {line}\n")
+    try:
+        for line in str(problem).splitlines():
+            sys.stderr.write(f"pipeline: {line}\n")
+    except OSError:  # nobody reads it: Python would try once more at the end, and end with status 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     match problem:
         case ConfigInvalid():
             sys.exit(USAGE)

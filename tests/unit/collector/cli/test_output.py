@@ -214,7 +214,7 @@ def test_a_closed_descriptor_is_never_given_to_something_else(closed):
     told, tell = os.pipe()
     script = (
         "import os\n"
-        "from collector.cli.output import hold_standard_descriptors, say\n"
+        "from collector.cli.output import hold_standard_descriptors\nfrom collector.stderr import say\n"
         "hold_standard_descriptors(); say('words')\n"
         "print('data', flush=True)\n"
         f"os.write({tell}, str(os.open('/', os.O_RDONLY)).encode())\n"
@@ -249,18 +249,32 @@ def test_an_open_exchange_is_open(pipe):
 ENDING = """
 import sys
 from collector.cli.output import leave_standard_streams
-sys.stderr.write("half a line")
+from collector.stderr import say
+say("a line")
 leave_standard_streams()
-sys.stderr.write("another")
+say("another")
 sys.exit(7)
 """
 
 
-def test_a_stderr_that_nobody_reads_any_more_does_not_change_the_status():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["-c", ENDING], 7),
+        (["-m", "collector", "run", "--port", "words"], 2),
+        (["-m", "collector", "run", "--config", "/nowhere"], 2),
+        (["-m", "pipeline.cli", "worker", "--config", "/nowhere"], 2),
+    ],
+)
+def test_a_stderr_that_nobody_reads_any_more_does_not_change_the_status(words, status, unbuffered):
     ours, theirs = os.pipe()
     os.close(ours)
     try:
-        done = subprocess.run([sys.executable, "-c", ENDING], stderr=theirs, check=False)
+        done = subprocess.run(
+            [sys.executable, *words],
+            stderr=theirs, check=False, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
     finally:
         os.close(theirs)
-    assert done.returncode == 7
+    assert done.returncode == status
