@@ -24,7 +24,7 @@ CLIENT = f"""
 import asyncio, sys, httpx2
 async def worker(n, port, gate):
     limits = httpx2.Limits(max_connections=1)
-    async with httpx2.AsyncClient(base_url="http://127.0.0.1:" + str(port), limits=limits, trust_env=False, timeout=200) as client:
+    async with httpx2.AsyncClient(base_url="http://127.0.0.1:" + str(port), limits=limits, trust_env=False, verify=False, timeout=200) as client:
         await gate.wait()
         for k in range({EXCHANGES}):
             number = n * 100 + k

@@ -63,7 +63,7 @@ def test_a_tracepoint_or_function_that_means_something_else(climb, monkeypatch):
         if best == "length":
             points["sock_send_length"] = points["sock_recv_length"]
         else:
-            known["tcp_sendmsg"] = known["tcp_recvmsg"]
+            known["tcp_sendmsg"] = (known["tcp_recvmsg"][0], known["tcp_sendmsg"][1])  # only its number
         return msgspec.structs.replace(types, tracepoints=points, functions=known)
 
     monkeypatch.setattr(loader.btf, "read_kernel_types", swapped)

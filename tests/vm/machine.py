@@ -3,7 +3,9 @@
 TCG with one thread and one CPU: multi-threaded TCG panics now and then, and two CPUs gain nothing on one thread.
 """
 
+import compileall
 import contextlib
+import functools
 import lzma
 import os
 import shlex
@@ -68,6 +70,7 @@ def run(kernel: Kernel, command: list[str], *, settings: Settings = Settings(), 
         raise CannotHave(lack)
     held = unpacked(kernel)
     base = prepare(kernel, held)
+    compile_modules()
     share = share or STORE / "share"
     share.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="netscope-vm-") as name:
@@ -91,6 +94,13 @@ def prepare(kernel: Kernel, held: Unpacked) -> Path:
     _uncompress(held.image, base / "vmlinux")
     initrd.write_bytes(_cpio(tree))
     return base
+
+
+@functools.cache
+def compile_modules() -> None:
+    """Compile the checkout's Python here, as an installed package is: under emulation each boot would do it again."""
+    for part in ("collector", "pipeline", "api", "tests"):
+        compileall.compile_dir(ROOT / part, quiet=2)
 
 
 def _copy_modules(held: Unpacked, to: Path) -> list[str]:

@@ -22,7 +22,7 @@ _SUITE = """
 ## The kernel tests on other kernels
 
 `python -m tests.vm.suite KERNEL [RUNG]`: every test of `tests/kernel` (the calls and endings that are hard to get right, giving up root, kill -9, restart
-under load), on that rung; those that choose their rungs themselves with the kernel's first. Passed, the time from boot to verdict under emulation (one
+under load), on that rung; those that choose their rungs themselves once on each kernel, dealt out to its rungs. Passed, the time from boot to verdict under emulation (one
 boot for each of two processors), and failed where something did. Repeated once: what failed while the kernel itself said that it had kept calls from us,
 as a program was under way twice on a CPU where it can be preempted (7.2; [decision 0505](../decisions/0505-two-copies-where-programs-are-preempted.md)).
 

@@ -38,19 +38,20 @@ _LEFT_OUT = (
     "no:hypothesispytest",
     "-p",
     "no:schemathesis",
+    "-p",
+    "no:anyio",
 )  # of pytest's plugins: not needed, and slow to import
-_NOT_BY_RUNG = (
+_OF_THE_KERNEL = (
     "test_abi",
     "test_copies",
     "test_ladder",
     "test_rung_exit",
-)  # they choose rungs themselves: with the kernel's first
+)  # they choose rungs themselves: each runs once on a kernel, and its rungs share them
 
 
-def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: int) -> dict[str, Any]:
+def play(kernel: Kernel, rung: str, names: list[str], *, machines: int) -> dict[str, Any]:
     """Boot, test, and return what came out; the tests are dealt out to so many machines. Raises CannotHave."""
     cache = _SHARE / f"cache-{kernel.name}-{kernel.flavour}"
-    names = _names(rung, paths, first=first)
     hands = dealt(names, _seconds(kernel), min(machines, len(names)))
     with alone():
         held = unpacked(kernel)
@@ -73,17 +74,23 @@ def play(kernel: Kernel, rung: str, paths: list[str], *, first: bool, machines: 
     }
 
 
-def _names(rung: str, paths: list[str], *, first: bool) -> list[str]:
+def _names(rung: str, paths: list[str]) -> list[str]:
     """Return the tests as pytest names them, in its order."""
-    apart = [] if first else [f"--ignore=tests/kernel/{name}.py" for name in _NOT_BY_RUNG]
-    apart += [f"--deselect={name}" for name in _AGAIN]
+    apart = [f"--deselect={name}" for name in _AGAIN]
     asked = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", *apart, *paths]
-    environment = os.environ | {"NETSCOPE_TEST_RUNG": rung}
+    environment = os.environ | {"NETSCOPE_TEST_RUNG": rung, "PYTHONDONTWRITEBYTECODE": ""}  # written for the machines
     done = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     names = [line for line in done.stdout.splitlines() if "::" in line]
     if done.returncode or not names:
         raise SystemExit(f"no tests: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return names
+
+
+def share(names: list[str], rung: str, rungs: list[str]) -> list[str]:
+    """Return the tests that run on this rung: of those that choose rungs themselves a part, so that each rung has its own."""
+    of_kernel = [name for name in names if Path(name.partition("::")[0]).stem in _OF_THE_KERNEL]
+    others = {name for number, name in enumerate(of_kernel) if rungs[number % len(rungs)] != rung}
+    return [name for name in names if name not in others]
 
 
 def dealt(names: list[str], seconds: dict[str, float], hands: int) -> list[list[str]]:
@@ -99,12 +106,11 @@ def dealt(names: list[str], seconds: dict[str, float], hands: int) -> list[list[
 
 
 def _seconds(kernel: Kernel) -> dict[str, float]:
-    """Return how long the tests took on that kernel, on any rung."""
+    """Return how long the tests took on that kernel the last time, on whichever rung."""
     found: dict[str, float] = {}
-    for report in _SHARE.glob(f"suite-{kernel.name}-*.xml"):
+    for report in sorted(_SHARE.glob(f"suite-{kernel.name}-*.xml"), key=lambda one: one.stat().st_mtime):
         for case in ET.parse(report).getroot().iter("testcase"):
-            node = _node(case)
-            found[node] = max(found.get(node, 0.0), float(case.get("time", "0")))
+            found[_node(case)] = float(case.get("time", "0"))
     return found
 
 
@@ -172,20 +178,21 @@ def main() -> int:
         "--machines", type=int, default=max(1, min(2, os.cpu_count() or 1)), help="at once; default: %(default)s"
     )
     asked = words.parse_args()
-    status = 0
+    status, whole = 0, asked.tests == ["tests/kernel"]
     for name in [asked.kernel] if asked.kernel else [kernel.name for kernel in KERNELS]:
         kernel = BY_NAME[name]
         of_kernel = sorted(MUST_FIRE[name], key=_order)
         for rung in asked.rungs or of_kernel:
             try:
-                result = play(kernel, rung, asked.tests, first=rung == of_kernel[0], machines=asked.machines)
+                names = _names(rung, asked.tests)
+                result = play(kernel, rung, share(names, rung, of_kernel) if whole else names, machines=asked.machines)
             except CannotHave as reason:
                 print(f"kernel {name}: cannot be had: {reason}", file=sys.stderr)
                 return 2
             print(f"kernel {name}, rung {rung}: {result['passed']} passed, {len(result['failed'])} failed,"
                   f" {len(result['skipped'])} skipped in {result['boot_to_verdict_s']} s", flush=True)  # fmt: skip
             status |= bool(result["failed"])
-            if asked.tests == ["tests/kernel"]:
+            if whole:
                 keep(kernel, rung, result)
     from tests.vm import report
 

@@ -95,6 +95,19 @@ def test_tests_are_dealt_out_so_that_all_machines_end_together():
     assert sorted(itertools.chain(*suite.dealt(["x", "y", "z"], {}, 2))) == ["x", "y", "z"]
 
 
+def test_what_chooses_rungs_itself_runs_once_on_a_kernel_and_all_else_on_every_rung():
+    names = [
+        "tests/kernel/test_heads.py::a",
+        *(f"tests/kernel/test_ladder.py::{n}" for n in range(5)),
+        "tests/kernel/test_time.py::b",
+    ]
+    rungs = ["fexit", "kprobe", "exit"]
+    shares = [suite.share(names, rung, rungs) for rung in rungs]
+    assert all(share[0] == names[0] and share[-1] == names[-1] for share in shares)
+    assert sorted(itertools.chain(*(share[1:-1] for share in shares))) == names[1:-1]
+    assert [len(share) for share in shares] == [4, 4, 3]
+
+
 def test_one_line_where_the_emulator_is_missing(monkeypatch):
     monkeypatch.setattr(machine.shutil, "which", lambda program, path: None if "qemu" in program else "/bin/x")
     assert machine.missing() == "emulated kernels need: apt-get install qemu-system-x86"
