@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -83,16 +87,49 @@ def test_what_the_kernel_owns_up_to_is_told_apart_from_failures(tmp_path):
         <testcase classname="tests.kernel.test_x" name="test_not"><skipped message="cannot be done on this kernel: no y"/></testcase>
     </testsuite>""")
     found = suite.counted(report)
-    assert found["passed"] == 1
+    assert found["passed"] == ["tests/kernel/test_x.py::test_good"]
     assert found["failed"] == ["tests/kernel/test_x.py::test_bad"]
     assert found["kept"] == ["tests/kernel/test_x.py::test_kept[1]"]
     assert found["skipped"] == {"tests/kernel/test_x.py::test_not": "no y"}
 
 
-def test_tests_are_dealt_out_so_that_all_machines_end_together():
-    seconds = {"a": 1.0, "b": 1.0, "c": 8.0, "d": 5.0, "e": 1.0}
-    assert suite.dealt(["a", "b", "c", "d", "e"], seconds, 2) == [["c"], ["a", "b", "d", "e"]]
-    assert sorted(itertools.chain(*suite.dealt(["x", "y", "z"], {}, 2))) == ["x", "y", "z"]
+SHARED = """
+import time
+import pytest
+
+@pytest.fixture(scope="module", autouse=True)
+def held():
+    yield
+    time.sleep(0.02)
+
+@pytest.mark.parametrize("number", range(8))
+def test_it(number):
+    with open("ran", "a") as file:
+        file.write(f"{__name__}-{number}\\n")
+    time.sleep(0.05)
+"""
+
+
+def test_what_takes_long_comes_first_and_all_else_in_its_order():
+    seconds = {"a": 1.0, "b": 4.0, "c": 8.0, "d": 15.0, "e": 1.0}
+    assert suite.longest_first(["a", "b", "c", "d", "e"], seconds) == ["d", "c", "a", "b", "e"]
+
+
+def test_machines_share_a_list_each_test_runs_once_and_what_is_set_up_is_torn_down(pytester, monkeypatch):
+    for module in "abc":
+        pytester.makepyfile(**{f"test_{module}": SHARED})
+    (pytester.path / "taken").mkdir()
+    monkeypatch.setenv("TEST_TAKEN", str(pytester.path / "taken"))
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.vm.taking", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(prove.ROOT)}
+    started = [
+        subprocess.Popen(words, cwd=pytester.path, env=environment, stdout=subprocess.PIPE, text=True) for _ in "12"
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], outputs
+    ran = (pytester.path / "ran").read_text().split()
+    assert sorted(ran) == sorted(f"test_{module}-{number}" for module in "abc" for number in range(8))
+    assert sum(int(re.findall(r"(\d+) passed", output)[0]) for output in outputs) == 24
 
 
 def test_what_chooses_rungs_itself_runs_once_on_a_kernel_and_all_else_on_every_rung():
