@@ -41,17 +41,18 @@ def _end(link: socket.socket, process: subprocess.Popen) -> None:
 
 
 class Collector(subprocess.Popen):
-    """As Popen, for `python -m collector ...` with stdout and stderr as pipes."""
+    """As Popen, for `python -m collector ...` with stderr as a pipe, stdout a pipe or a file."""
 
     def _execute_child(self, args, executable, *rest):
-        env, (out, _, err) = rest[4], rest[11:14]
+        env, (reads, out, _, err) = rest[4], rest[10:14]
         _server().sendmsg(
             [json.dumps({"words": args[3:], "environment": dict(env)}).encode()],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [out, err]))],
         )
         self.pid = int(_server().recv(64))
         self._child_created = True
-        os.close(out)
+        if reads != -1:  # a pipe; a file is our caller's
+            os.close(out)
         os.close(err)
 
 
