@@ -1,7 +1,5 @@
 """`collector run`: observe, measure and serve in one process, the drain loop in its main thread, the API in another."""
 
-import contextlib
-import os
 import secrets
 import sys
 import time
@@ -27,6 +25,7 @@ from collector.domain.watching import Told, WatchSettings
 from collector.kernel.self_test import SelfTest
 from collector.logging import Log
 from collector.parts import Parts
+from collector.stderr import say
 from collector.worker_reports import WorkerReports
 
 _STATUS_EVERY_NS: Final = 100_000_000
@@ -267,5 +266,4 @@ class Served:
         line, self._ready_line = self._ready_line, ""
         if self._condition.status.canary == "failed":
             self._log("error", "canary_failed", rung=self._condition.status.rung)
-        with contextlib.suppress(OSError):  # nobody reads it: the service goes on
-            os.write(sys.stderr.fileno(), f"{line}\n".encode())  # not kept for a flush at the end, which would fail
+        say(line)
