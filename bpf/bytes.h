@@ -51,17 +51,21 @@ INLINE u64 take_ready(struct connection *c, struct tcp_sock *tp)
 	return ready == READY_UNKNOWN ? 0 : ready;
 }
 
-INLINE int is_muted(struct connection *c, u8 direction, u64 end, int *silent)
+/* What user space asked not to be told of this call. */
+INLINE void mute(struct connection *c, struct call *call, u8 direction, u64 end)
 {
 	u32 slot = c->cookie & (HINT_SLOTS - 1);
 	struct hint *hint = map_lookup(MAP(MAP_HINTS), &slot);
 	u64 until;
 
+	call->muted = call->silent = 0;
 	if (!hint || hint->connection != c->cookie)
-		return 0;
+		return;
 	until = hint->until[direction & 1];
-	*silent = end < until && until != HINT_LENGTHS;
-	return end <= until;
+	if (end <= until)
+		call->muted = 1;
+	if (end < until && until != HINT_LENGTHS)
+		call->silent = 1;
 }
 
 INLINE void tell_moved(struct cpu_state *cpu, u32 lane, struct scratch *scratch, u32 captured)
@@ -79,7 +83,7 @@ INLINE void tell_moved(struct cpu_state *cpu, u32 lane, struct scratch *scratch,
 
 /* First sight of a connection by its bytes: it passed the filters. */
 INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp_sock *tp,
-				struct connection *c, struct call *call)
+				struct connection *c, struct call *call, u8 direction)
 {
 	if (!c) {
 		c = make_connection(sk);
@@ -89,7 +93,7 @@ INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk
 	}
 	if (!(c->flags & CONNECTION_BASED) && tp) {
 		base_streams(c, tp);
-		c->sequence[call->direction & 1] -= call->length; /* this call counts from its first byte */
+		c->sequence[direction & 1] -= call->length; /* this call counts from its first byte */
 	}
 	fill_ends(&c->ends, sk, tp);
 	if (!c->task.pid)
@@ -105,10 +109,8 @@ INLINE struct connection *admit(struct cpu_state *cpu, u32 lane, struct sock *sk
 	return c;
 }
 
-INLINE void account(struct cpu_state *cpu, struct connection *c, struct tcp_sock *tp, struct call *call)
+INLINE void account(struct cpu_state *cpu, struct connection *c, struct tcp_sock *tp, struct call *call, u8 direction)
 {
-	u8 direction = call->direction & 1;
-
 	c->bytes[direction] += call->length;
 	c->calls[direction]++;
 	cpu->bytes[direction] += call->length;
@@ -121,38 +123,39 @@ INLINE void account(struct cpu_state *cpu, struct connection *c, struct tcp_sock
 	}
 }
 
-INLINE u32 capture(struct scratch *scratch, struct connection *c, struct pt_regs *regs, int muted)
+INLINE u32 capture(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u8 direction)
 {
 	struct call *call = &scratch->call;
 	struct moved *moved = &scratch->moved;
 
 	moved->flags = c->flags & CONNECTION_JOINED ? MOVED_JOINED : 0;
-	if (muted)
+	if (call->muted)
 		moved->flags |= MOVED_MUTED;
 	else if (!call->readable)
 		moved->flags |= MOVED_UNREADABLE;
-	else if (call->direction == RECEIVED && (call->flags & MSG_TRUNC_FLAG))
+	else if (direction == RECEIVED && (call->flags & MSG_TRUNC_FLAG))
 		moved->flags |= MOVED_DISCARDED;
 	else
-		return copy_payload(scratch, c, regs, call->length < CAPTURE_LIMIT ? call->length : CAPTURE_LIMIT);
+		return copy_payload(scratch, c, regs, direction);
 	return 0;
 }
 
 INLINE void record_bytes(struct cpu_state *cpu, u32 lane, struct scratch *scratch, struct tcp_sock *tp,
-			 struct connection *c, struct pt_regs *regs)
+			 struct connection *c, struct pt_regs *regs, u8 direction)
 {
 	struct call *call = &scratch->call;
 	struct moved *moved = &scratch->moved;
-	u8 direction = call->direction & 1;
-	int silent = 0, muted;
 	u32 captured;
 
-	account(cpu, c, tp, call);
+	account(cpu, c, tp, call, direction);
 	moved->ready_ns = direction == RECEIVED ? take_ready(c, tp) : 0;
-	muted = is_muted(c, direction, c->end[direction], &silent);
-	captured = capture(scratch, c, regs, muted);
+	mute(c, call, direction, c->end[direction]);
+	compiler_barrier();
+	captured = capture(scratch, c, regs, direction);
+	compiler_barrier();
 	count_exchange(c, cpu, scratch->payload, captured, direction);
-	if (silent)
+	compiler_barrier();
+	if (call->silent)
 		return;
 	moved->connection = c->cookie;
 	moved->offset = c->end[direction] - call->length;
@@ -178,19 +181,20 @@ INLINE void in_lane(struct cpu_state *cpu, u32 lane, struct sock *sk, struct tcp
 		count_loss(LOSS_NO_SCRATCH);
 		return;
 	}
-	read_call(&scratch->call, regs, length, direction);
+	read_call(&scratch->call, regs, length);
+	direction &= 1;
 #ifdef LENGTH_COUNTS_MESSAGES
 	if (is_multiple(scratch->call.number)) {
 		scratch->call.messages = length;
 		scratch->call.length = messages_length(regs, length);
 	}
 #endif
-	if (moves_no_stream(&scratch->call))
+	if (moves_no_stream(&scratch->call, direction))
 		return;
 	if (!c || !(c->flags & CONNECTION_WATCHED))
-		c = admit(cpu, lane, sk, tp, c, &scratch->call);
+		c = admit(cpu, lane, sk, tp, c, &scratch->call, direction);
 	if (c)
-		record_bytes(cpu, lane, scratch, tp, c, regs);
+		record_bytes(cpu, lane, scratch, tp, c, regs, direction);
 }
 
 /* The filters' word on this thread and socket; a no is remembered while neither changes. A command name may change at

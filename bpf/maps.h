@@ -138,9 +138,10 @@ struct call {
 	u32 flags;    /* MSG_* as passed by the caller */
 	u32 length;   /* bytes moved */
 	u32 messages; /* sendmmsg/recvmmsg seen whole: how many were moved; 0: seen one by one */
-	u8 direction;
-	u8 readable; /* the registers name the buffer */
-	u8 reserved[2];
+	u8 readable;  /* the registers name the buffer */
+	u8 muted;     /* no payload wanted */
+	u8 silent;    /* nor a record */
+	u8 reserved;
 };
 
 /* What is left to read: the parts of one message, and the messages after it. */
@@ -151,6 +152,7 @@ struct vector {
 	const struct mmsghdr *next;
 	u64 more; /* messages from `next` on */
 	u64 have; /* bytes copied */
+	u64 wanted;
 };
 
 struct scratch {

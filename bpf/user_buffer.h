@@ -18,13 +18,12 @@ INLINE int is_multiple(u64 number)
 }
 
 /* Rule: take the call from the registers only in a 64-bit user task inside a system call that we know. */
-INLINE void read_call(struct call *call, struct pt_regs *regs, u32 length, u8 direction)
+INLINE void read_call(struct call *call, struct pt_regs *regs, u32 length)
 {
 	struct task_struct *task = this_task();
 	u64 number = SYSCALL_NUMBER(regs);
 
 	call->length = length;
-	call->direction = direction;
 	call->messages = 0;
 	call->flags = 0;
 	call->readable = 0;
@@ -40,11 +39,11 @@ INLINE void read_call(struct call *call, struct pt_regs *regs, u32 length, u8 di
 }
 
 /* Peeked, urgent and error-queue bytes are no part of the stream that the process consumes. */
-INLINE int moves_no_stream(struct call *call)
+INLINE int moves_no_stream(struct call *call, u8 direction)
 {
 	if (call->flags & (MSG_OOB_FLAG | MSG_ERRQUEUE_FLAG))
 		return 1;
-	return call->direction == RECEIVED && (call->flags & MSG_PEEK_FLAG);
+	return direction == RECEIVED && (call->flags & MSG_PEEK_FLAG);
 }
 
 /* The smaller of both and CAPTURE_LIMIT, in one register: clang 14 else checks one register and uses another. */
@@ -73,7 +72,7 @@ INLINE u32 copy_flat(struct scratch *scratch, const void *from, u32 wanted)
 
 INLINE int open_header(struct vector *vector, const struct user_msghdr *from)
 {
-	struct user_msghdr header = {};
+	struct user_msghdr header;
 
 	if (read_user(&header, sizeof(header), from))
 		return -1;
@@ -93,10 +92,10 @@ INLINE int open_message(struct vector *vector, const struct mmsghdr *from)
 }
 
 /* One part of the vector, or the step to the next message. Returns 0 where there may be more. */
-INLINE int copy_part(struct scratch *scratch, struct vector *vector, u32 wanted)
+INLINE int copy_part(struct scratch *scratch, struct vector *vector)
 {
-	struct iovec part = {};
-	u64 have = vector->have & 16383;
+	u64 have = vector->have & 16383, wanted = vector->wanted;
+	struct iovec part;
 	u64 n;
 
 	if (have >= wanted)
@@ -126,13 +125,16 @@ INLINE int copy_part(struct scratch *scratch, struct vector *vector, u32 wanted)
 	return 0;
 }
 
-INLINE u32 copy_vector(struct scratch *scratch, u32 wanted)
+/* What a part leaves behind goes through memory: so the verifier sees one state a round, and not each that led there. */
+INLINE u32 copy_vector(struct scratch *scratch)
 {
 	u32 i;
 
-	for (i = 0; i < IOVEC_LIMIT; i++)
-		if (copy_part(scratch, &scratch->vector, wanted))
+	for (i = 0; i < IOVEC_LIMIT; i++) {
+		compiler_barrier();
+		if (copy_part(scratch, &scratch->vector))
 			return scratch->vector.have;
+	}
 	count_loss(LOSS_IOVEC_TOO_LONG);
 	return scratch->vector.have;
 }
@@ -160,7 +162,7 @@ INLINE u32 messages_length(struct pt_regs *regs, u32 count)
 
 /* sendmmsg and recvmmsg come here once per message with the same registers: count along. A recvmmsg that may have
  * returned early (WAITFORONE, non-blocking) and the next call on the same array look alike: then say so. */
-INLINE int message_index(struct connection *c, struct call *call, u64 vector, u64 count, u32 *index)
+INLINE int message_index(struct connection *c, struct call *call, u8 direction, u64 vector, u64 count, u32 *index)
 {
 	u32 tid = (u32)current_pid_tgid();
 	int goes_on = c->vector == vector && c->vector_tid == tid && c->vector_index;
@@ -169,7 +171,7 @@ INLINE int message_index(struct connection *c, struct call *call, u64 vector, u6
 	c->vector = vector;
 	c->vector_tid = tid;
 	c->vector_index = *index + 1 < count ? *index + 1 : 0;
-	if (goes_on && call->direction == RECEIVED && (call->flags & (MSG_WAITFORONE_FLAG | MSG_DONTWAIT_FLAG))) {
+	if (goes_on && direction == RECEIVED && (call->flags & (MSG_WAITFORONE_FLAG | MSG_DONTWAIT_FLAG))) {
 		count_loss(LOSS_AMBIGUOUS_MESSAGE);
 		return -1;
 	}
@@ -177,7 +179,7 @@ INLINE int message_index(struct connection *c, struct call *call, u64 vector, u6
 }
 
 /* Where the caller's buffers stand. Returns 0 where they are found. */
-INLINE int find_vector(struct scratch *scratch, struct connection *c, struct pt_regs *regs)
+INLINE int find_vector(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u8 direction)
 {
 	u64 argument = SYSCALL_ARG2(regs), count = SYSCALL_ARG3(regs);
 	struct vector *vector = &scratch->vector;
@@ -196,7 +198,7 @@ INLINE int find_vector(struct scratch *scratch, struct connection *c, struct pt_
 		vector->more = call->messages;
 		return 0;
 	}
-	if (is_multiple(call->number) && message_index(c, call, argument, (u32)count, &index)) {
+	if (is_multiple(call->number) && message_index(c, call, direction, argument, (u32)count, &index)) {
 		scratch->moved.flags |= MOVED_UNREADABLE;
 		return -1;
 	}
@@ -207,11 +209,15 @@ INLINE int find_vector(struct scratch *scratch, struct connection *c, struct pt_
 	return 0;
 }
 
-INLINE u32 copy_payload(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u32 wanted)
+INLINE u32 copy_payload(struct scratch *scratch, struct connection *c, struct pt_regs *regs, u8 direction)
 {
+	u32 length = scratch->call.length;
+	u64 wanted = length < CAPTURE_LIMIT ? length : CAPTURE_LIMIT;
+
 	if (is_flat(scratch->call.number))
 		return copy_flat(scratch, (void *)SYSCALL_ARG2(regs), wanted);
-	if (find_vector(scratch, c, regs))
+	scratch->vector.wanted = wanted;
+	if (find_vector(scratch, c, regs, direction))
 		return 0;
-	return copy_vector(scratch, wanted);
+	return copy_vector(scratch);
 }

@@ -51,8 +51,8 @@ CONNECTION_GONE: Final = 0x10
 CONNECTION_WATCHED: Final = 0x01
 SETTINGS: Final = struct.Struct(f"<I{EXCLUDED_PIDS}II")
 HINT: Final = struct.Struct("<QQQ")
-VECTOR: Final = struct.Struct("<6Q")
-CALL: Final = struct.Struct("<QIIIBB2x")
+VECTOR: Final = struct.Struct("<7Q")
+CALL: Final = struct.Struct("<QIII4x")
 SCRATCH_SIZE: Final = MOVED.size + 16384 + CAPTURE_LIMIT + CALL.size + VECTOR.size
 
 FILTER_PROCESS: Final = 0x01

@@ -124,7 +124,7 @@ def main() -> None:
     import importlib
 
     link = socket.socket(fileno=int(sys.argv[1]))
-    for name in ("collector.cli.main", "collector.cli.ndjson", "collector.service", _LOADER, "pyroute2"):
+    for name in ("collector.cli.main", "collector.cli.ndjson", "collector.service", _LOADER):
         importlib.import_module(name)
     _remember_types()
     subprocess.Popen = _Loader
@@ -133,6 +133,8 @@ def main() -> None:
         if not text:
             return
         asked = json.loads(text)
+        if not {"exit", "enter"}.isdisjoint(asked["words"]):
+            importlib.import_module("pyroute2")  # slow under emulation, and the other rungs do without
         if not (pid := _fork_as_sibling()):
             link.close()
             _become(_collect, asked["words"], asked["environment"], descriptors)
