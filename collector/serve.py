@@ -37,8 +37,7 @@ _GATHER_LISTENED_NS: Final = 15_000_000
 _CONNECTION_SHARE: Final = 8  # of the memory for recent events, one part in so many
 _DESCRIPTORS: Final = 4_096  # connections, and room for everything else
 _FEED_FACTS: Final = ("published", "delivered", "missed", "untraced", "clients")
-_PIECE: Final = 64  # events measured without looking up
-_NAPS: Final = 6  # at most in one batch, for answers that are being made
+_NAPS: Final = 6  # at most in one reading, for answers that are being made
 _NAP_S: Final = 0.0003
 _SWITCH_S: Final = 0.0003  # a thread that computes gives way to the other after this long
 
@@ -87,6 +86,11 @@ class Served:
         self._api: ApiThread | None = None
         self._facts_at = self._woken_at = 0
         self._ready_line = ""
+        self._told: list[Told] = []  # measured, not yet published
+        self._lines: list[bytes] = []  # their JSON
+        self._naps = _NAPS
+        # redacting bodies takes its time: the archive's own thread does that
+        self._encode = None if parts.bodies else msgspec.json.Encoder().encode
 
     def _make_state(self, token: bytes | None, release: str) -> AppState:
         config, epoch = self._config, secrets.token_hex(8)
@@ -162,6 +166,7 @@ class Served:
     def finish(self, summary: Summary) -> None:
         """Serve what came last, end the API, sum up."""
         self._condition.stopping = True
+        self._publish()
         self._refresh()
         self._workers.stop()
         if self._condition.archive:
@@ -184,17 +189,25 @@ class Served:
         self._log("warning", "observer_warning", message=line)
 
     def emit(self, events: Sequence[Told]) -> None:
-        """Measure, archive, publish."""
-        now = time.monotonic_ns()
-        if self._attached:
-            self._condition.note_lag(now - self._attached.newest_ns)
+        """Measure and encode, while events are in the caches; `tick` publishes."""
         if self._parts.engine:
-            naps = _NAPS
-            for at in range(0, len(events), _PIECE):
-                naps -= self._give_way(naps)
-                self._parts.engine.record(events[at : at + _PIECE], now)
+            self._naps -= self._give_way(self._naps)
+            self._parts.engine.record(events, time.monotonic_ns())
+        if self._condition.archive and self._encode:
+            self._lines += map(self._encode, events)
+        self._told += events
+
+    def _publish(self) -> None:
+        """Archive and publish what was told since the last time."""
+        events, self._told = self._told, []
+        lines, self._lines = self._lines, []
+        self._naps = _NAPS
+        if not events:
+            return
+        if self._attached:
+            self._condition.note_lag(time.monotonic_ns() - self._attached.newest_ns)
         if self._condition.archive:
-            self._condition.archive.append(events)
+            self._condition.archive.append(events, lines or None)
         self._bus.publish(events)
 
     def _give_way(self, naps: int) -> int:
@@ -206,7 +219,8 @@ class Served:
         return taken
 
     def tick(self, now_ns: int) -> bool:
-        """Refresh the snapshot; False where the API is gone."""
+        """Publish, refresh the snapshot; False where the API is gone."""
+        self._publish()
         self._pace()
         known = self._condition.status
         if self._attached is None or (

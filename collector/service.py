@@ -27,11 +27,12 @@ from collector.kernel.probe import Probe
 from collector.kernel.procfs import Procfs
 from collector.kernel.request import Filters, LoadRequest
 
-_PIECE: Final = 64  # observations taken without looking up
+_PIECE: Final = 1 << 14  # bytes of the ring taken at a time: they stay in the caches until they are told
+_PIECES: Final = 64  # taken without looking up
 _EXPIRE_EVERY_NS: Final = 20_000_000
 _WALL_CHECK_EVERY_NS: Final = 1_000_000_000
 _BUSY_RING: Final = 0.05  # above this fill, drain at once
-_LOOK_EVERY_MS: Final = 20.0  # how full it is, where it is read more rarely
+_LOOK_EVERY_NS: Final = 20_000_000  # how full it is, where it is read more rarely
 _COMMAND_GRACE_NS: Final = 3_000_000_000
 _LAST_RUN_S: Final = 0.005  # for programs that are running as they are detached
 _LAST_DRAIN_NS: Final = 5_000_000_000  # for what the kernel recorded before the end
@@ -72,7 +73,6 @@ class _Watch:
     started_ns: int = field(default_factory=time.monotonic_ns)
     emitted: int = 0
     newest_ns: int = 0
-    read_ns: int = 0  # when the ring was read last
     expired_ns: int = 0
     wall_ns: int = 0  # when wall time was compared last
     swept: int = 0  # lost connection records whose totals were fetched
@@ -83,29 +83,30 @@ class _Watch:
         if self.settings.duration_s is not None:
             deadline = self.started_ns + int(self.settings.duration_s * 1e9)
         while not self.stop.requested:
-            now = time.monotonic_ns()
-            if self._due(now):
-                now = self._read(now)
+            now = self._read()
             if not self.sink.tick(now):
                 return None
             if self.command and (code := self.command.exit_code()) is not None:
                 return code
             if deadline is not None and now >= deadline:
                 return None
-            behind = self.probe.fill_ratio() > _BUSY_RING
-            nap_ms = 0.0 if behind else min(self.interval_ms, _LOOK_EVERY_MS)
-            self.heartbeat.beat(now + int(nap_ms * 1e6), behind=behind)
-            if nap_ms:
-                time.sleep(nap_ms / 1000)
+            self._nap(now)
         return None
 
-    def _due(self, now: int) -> bool:
-        """Tell whether to read the ring; each reading finds its caches cold, so the rarer the cheaper."""
-        return now - self.read_ns >= self.interval_ms * 1e6 or self.probe.fill_ratio() > _BUSY_RING
+    def _nap(self, now: int) -> None:
+        """Sleep until the next reading is due; each one finds its caches cold, so the rarer the cheaper."""
+        due = now + int(self.interval_ms * 1e6)
+        while True:
+            behind = self.probe.fill_ratio() > _BUSY_RING
+            nap = 0 if behind or self.stop.requested else min(_LOOK_EVERY_NS, due - now)
+            self.heartbeat.beat(now + max(0, nap), behind=behind)
+            if nap <= 0:
+                return
+            time.sleep(nap / 1e9)
+            now = time.monotonic_ns()
 
-    def _read(self, began: int) -> int:
+    def _read(self) -> int:
         """Take what has come and let go what will not come any more; return the time then."""
-        self.read_ns = began
         self.take()
         now = time.monotonic_ns()
         if now - self.expired_ns > _EXPIRE_EVERY_NS:
@@ -134,16 +135,18 @@ class _Watch:
         return found
 
     def take(self) -> bool:
-        observations = self.probe.drain()
-        if observations:
+        """Take what the ring holds, piece by piece; tell whether there was anything."""
+        taken = False
+        for _ in range(_PIECES):
+            observations = self.probe.drain(_PIECE)
+            if not observations:
+                break
+            taken = True
             self.newest_ns = observations[-1].at_ns
-            told: list[Told] = []
-            for at in range(0, len(observations), _PIECE):  # compiled code lets no other thread run meanwhile
-                told += self.correlator.receive_all(observations[at : at + _PIECE])
-            self._emit(told)
+            self._emit(self.correlator.receive_all(observations))
             for connection, direction, until in self.correlator.take_hints():
                 self.probe.hint(connection, direction, until)
-        return bool(observations)
+        return taken
 
     def _emit(self, events: Sequence[Told]) -> None:
         if self.settings.count is not None:

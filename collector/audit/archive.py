@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -156,9 +157,11 @@ class Archive:
 
     def append(self, events: Sequence[Event], lines: Sequence[bytes] | None = None) -> int:
         """Take events; return how many were taken. What had no room is in `losses`, and will be in the archive."""
-        if self._shipper.restarts and lines is None:  # the observer was told of the first shipper only
+        if self._shipper.restarts:  # the observer was told of the first shipper only
             own = self._shipper.pid
-            events = [event for event in events if isinstance(event, Loss | Summary) or event.pid != own]
+            foreign = [isinstance(event, Loss | Summary) or event.pid != own for event in events]
+            events = list(compress(events, foreign))
+            lines = None if lines is None else list(compress(lines, foreign))
         return self._intake.put(events, lines, time.monotonic_ns())
 
     def losses(self) -> dict[str, int]:

@@ -75,9 +75,9 @@ class Probe:
         """Return the name of the rung in use."""
         return self.reply.rung or ""
 
-    def drain(self) -> list[Observation]:
-        """Take what the kernel has recorded since the last time."""
-        return self._ring.drain()
+    def drain(self, limit: int) -> list[Observation]:
+        """Take what the kernel has recorded since the last time, at most about `limit` bytes of it."""
+        return self._ring.drain(limit)
 
     def hint(self, connection: int, direction: int, until: int) -> None:
         """Tell the kernel that a direction's bytes below `until` need no payload."""
