@@ -2,12 +2,16 @@
 
 import os
 import random
+import signal
 import time
 
+import msgspec
 import pytest
 
+from collector.audit.archive import Archive
 from collector.audit.settings import StoreSettings
 from tests.support import rgw
+from tests.support.audit_events import exchange
 from tests.support.audit_oracle import Driven, Ledger, archived_in_bucket, archived_in_folder, judge
 
 FULL = os.environ.get("NETSCOPE_FULL") == "1"
@@ -55,3 +59,24 @@ def test_killed_at_random_moments_with_a_directory(tmp_path, settings, capsys):
     with capsys.disabled():
         print(f"\n{found}")
     assert found.sound
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["events", "lines"])
+def test_what_a_shipper_started_again_does_is_not_archived(tmp_path, settings, encoded):
+    told = []
+    wanted = settings(StoreSettings(directory=str(tmp_path / "archive")))
+    with Archive.open(wanted, told.extend) as archive:
+        first = archive.pids[0]
+        archive.start()
+        os.kill(first, signal.SIGKILL)
+        ends = time.monotonic() + 20
+        while archive.pids[0] == first:
+            assert time.monotonic() < ends, archive.health()
+            time.sleep(0.05)
+        events = [msgspec.structs.replace(exchange(n), pid=archive.pids[0] if n % 2 else 1) for n in range(6)]
+        lines = [msgspec.json.encode(event) for event in events] if encoded else None
+        assert archive.append(events, lines) == 3
+        assert archive.close(30)
+    assert [event.seq for event in told] == [0, 2, 4]
+    stored = archived_in_folder(tmp_path / "archive")[0]
+    assert sorted(line["id"] for line in stored) == ["r-0", "r-2", "r-4"]
