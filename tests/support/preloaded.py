@@ -133,8 +133,8 @@ def main() -> None:
         if not text:
             return
         asked = json.loads(text)
-        if not {"exit", "enter"}.isdisjoint(asked["words"]):
-            importlib.import_module("pyroute2")  # slow under emulation, and the other rungs do without
+        if {"length", "fexit"}.isdisjoint(asked["words"]):
+            importlib.import_module("pyroute2")  # slow under emulation, and rungs with typed sockets do without
         if not (pid := _fork_as_sibling()):
             link.close()
             _become(_collect, asked["words"], asked["environment"], descriptors)
